@@ -1,0 +1,57 @@
+"""Loss and AP over the steps, read from the log of a work directory and drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+Series = dict[str, tuple[list[int], list[float]]]
+
+
+def read_log(work_dir: Path) -> tuple[Series, Series]:
+    """Losses and metrics of all runs in a work directory, a resumed one's after the one it goes on from.
+
+    Returns:
+        two dicts of name -> (steps, values); a metric stands at the last step before it was measured.
+    """
+    losses: dict[str, dict[int, float]] = {}
+    metrics: dict[str, dict[int, float]] = {}
+    for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        step = 0
+        for record in map(json.loads, log.read_text().splitlines()):
+            # An evaluation counts in epochs, training in steps: only training reports a learning rate.
+            if "lr" in record:
+                step = record["step"]
+            kept, wanted = (losses, "loss") if "lr" in record else (metrics, "mAP")
+            for name, value in record.items():
+                if name == wanted or name.endswith(f"_{wanted}") or name.startswith(f"{wanted}_"):
+                    kept.setdefault(name, {})[step] = value
+    return as_series(losses), as_series(metrics)
+
+
+def as_series(values: dict[str, dict[int, float]]) -> Series:
+    return {name: (sorted(steps), [steps[step] for step in sorted(steps)]) for name, steps in values.items()}
+
+
+def draw_curves(work_dir: Path) -> Path:
+    """Draw `curves.png`: losses on the left, AP on the right. Returns its path."""
+    losses, metrics = read_log(work_dir)
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for name, (steps, values) in losses.items():
+        left.plot(steps, values, label=name, linewidth=2.5 if name == "loss" else 1)
+    for name, (steps, values) in metrics.items():
+        right.plot(steps, values, label=name.removeprefix("coco/"), marker="o")
+    left.set(title="training loss", xlabel="step", ylim=(0, None))
+    right.set(title="AP on the validation split", xlabel="step", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    path = work_dir / "curves.png"
+    figure.savefig(path, dpi=120)
+    return path

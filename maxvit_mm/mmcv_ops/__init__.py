@@ -1,0 +1,119 @@
+"""The few compiled ops that detectors need, where compiled mmcv is absent.
+
+mmcv keeps its compiled ops in one module, `mmcv._ext`, which mmcv-lite leaves out. `install` puts a
+stand-in there. Everything in `mmcv.ops` then imports, and the ops below work, on any device.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from . import torchvision_ops
+from .compiled import COMPILED_MMCV_LINES, needs_compiled
+from .deformable_attention import ms_deform_attn_backward, ms_deform_attn_forward
+from .focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
+from .nms import nms, softnms
+from .roi_align import roi_align_backward, roi_align_forward
+
+__all__ = ["COMPILED_MMCV_LINES", "StandIn", "backend", "install"]
+
+EXTENSION = "mmcv._ext"
+
+IN_PYTORCH: dict[str, Callable[..., Any]] = {
+    "nms": nms,
+    "softnms": softnms,
+    "roi_align_forward": roi_align_forward,
+    "roi_align_backward": roi_align_backward,
+    "sigmoid_focal_loss_forward": sigmoid_focal_loss_forward,
+    "sigmoid_focal_loss_backward": sigmoid_focal_loss_backward,
+    "ms_deform_attn_forward": ms_deform_attn_forward,
+    "ms_deform_attn_backward": ms_deform_attn_backward,
+    # mmcv's own words where there is no extension; its report of the environment asks.
+    "get_compiler_version": lambda: "n/a",
+    "get_compiling_cuda_version": lambda: "n/a",
+}
+IN_TORCHVISION: dict[str, Callable[..., Any]] = {
+    "nms": torchvision_ops.nms,
+    "roi_align_forward": torchvision_ops.roi_align_forward,
+    "roi_align_backward": torchvision_ops.roi_align_backward,
+}
+
+
+class StandIn(ModuleType):
+    """What `mmcv.ops` finds as `mmcv._ext`: each op by name, one that is not supplied too.
+
+    That one raises RuntimeError when it is called, with the lines that install compiled mmcv.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(EXTENSION, __doc__)
+        self.__spec__ = ModuleSpec(EXTENSION, loader=None)
+        with_torchvision = torchvision_ops.work()
+        self.__backend__ = "torchvision" if with_torchvision else "PyTorch"
+        self.__dict__.update(IN_PYTORCH | (IN_TORCHVISION if with_torchvision else {}))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):  # Python's own questions, not mmcv's
+            raise AttributeError(f"module {EXTENSION!r} has no attribute {name!r}")
+
+        def unsupplied(*args: Any, **kwargs: Any) -> None:
+            needs_compiled(f"mmcv's op {name!r}")
+
+        return unsupplied
+
+
+def install() -> str:
+    """Make `mmcv.ops` work: with compiled mmcv where it is installed, else with a stand-in.
+
+    Call it before the first import of `mmcv.ops`; again, it changes nothing.
+
+    Returns:
+        What `backend` does.
+
+    Raises:
+        ImportError: mmcv is missing, or its compiled ops do not load; the message says what to do.
+    """
+    if EXTENSION not in sys.modules:
+        mmcv = import_mmcv()
+        module = import_compiled() if find_spec(EXTENSION) else StandIn()
+        mmcv._ext = sys.modules[EXTENSION] = module
+    return backend()
+
+
+def backend() -> str:
+    """What supplies the ops once they are installed: 'compiled mmcv', 'torchvision' or 'PyTorch'.
+
+    'torchvision' has NMS and RoIAlign from there and the others from PyTorch.
+    """
+    return getattr(sys.modules[EXTENSION], "__backend__", "compiled mmcv")
+
+
+def import_mmcv() -> Any:
+    try:
+        return importlib.import_module("mmcv")
+    except ModuleNotFoundError as error:
+        if error.name != "mmcv":
+            raise
+        raise ImportError(
+            "mmcv is not installed; this line installs it:\n    pip install mmcv-lite==2.1.0"
+        ) from error
+
+
+def import_compiled() -> ModuleType:
+    try:
+        # It finds torch's libraries because torch is imported above.
+        return importlib.import_module(EXTENSION)
+    except ImportError as error:
+        raise ImportError(
+            f"mmcv's compiled ops do not load, as they were built for another torch than the "
+            f"installed {torch.__version__} ({error}); these lines build them again:\n"
+            f"{COMPILED_MMCV_LINES}"
+        ) from error

@@ -1,0 +1,149 @@
+"""MaxViT from the image to its four maps: Figure 2 of the paper (arXiv 2204.01697)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .attention import AttentionAndFFN
+from .checkpointing import checkpointed
+from .mbconv import MBConv, SameConv2d, batch_norm
+from .partition import Block, Grid
+from .variants import STRIDES, Variant
+
+SMALLEST_IMAGE = STRIDES[-1]  # the last stage needs a token
+Norm = Callable[[int], nn.Module]
+
+
+class Stem(nn.Module):
+    """Two 3x3 convolutions, the first of stride 2; nothing after the second.
+
+    images: [b, 3, height, width] -> [b, width of the stem, ceil(height / 2), ceil(width / 2)].
+    """
+
+    def __init__(self, width: int, norm: Norm = batch_norm):
+        super().__init__()
+        self.conv1 = SameConv2d(3, width, stride=2)
+        self.norm = norm(width)
+        self.act = nn.GELU(approximate="tanh")
+        self.conv2 = SameConv2d(width, width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv2(self.act(self.norm(self.conv1(images))))
+
+
+class MaxViTBlock(nn.Module):
+    """MBConv, block attention, grid attention: a token sees its neighbours, then the whole map.
+
+    x: [b, inputs, height, width] -> [b, outputs, ceil(height / stride), ceil(width / stride)].
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        table_partition_size: int,
+        drop: float,
+        norm: Norm,
+    ):
+        super().__init__()
+        self.mbconv = MBConv(inputs, outputs, stride, drop, norm)
+        self.block_attention = AttentionAndFFN(outputs, Block, table_partition_size, drop)
+        self.grid_attention = AttentionAndFFN(outputs, Grid, table_partition_size, drop)
+
+    def forward(self, x: Tensor, partition_size: tuple[int, int]) -> Tensor:
+        x = self.mbconv(x)  # local, learned downsampling
+        x = x.permute(0, 2, 3, 1)  # a view: maps are channels-last in memory
+        x = self.block_attention(x, partition_size)  # within each window
+        x = self.grid_attention(x, partition_size)  # across the whole map
+        return x.permute(0, 3, 1, 2)
+
+
+class Trunk(nn.Module):
+    """Stem and stages.
+
+    Args:
+        variant: widths and depths.
+        partition_size: `P` of the windows and grids in every stage, or `'scaled'`: ceil(image / 32) down
+            and across, as Google's detection runs have it.
+        table_partition_size: the partition size that the bias tables are stored for. Any other reads
+            them resized.
+        drop_path_rate: of stochastic depth; block `i` of `N` drops with `drop_path_rate * i / N`.
+        stages: how many of the four stages to build.
+        norm: makes a batch normalisation for a number of channels.
+        checkpointing: compute a block's activations again in the backward pass, instead of keeping them.
+    """
+
+    def __init__(
+        self,
+        variant: Variant,
+        partition_size: int | str = 7,
+        table_partition_size: int = 7,
+        drop_path_rate: float = 0.0,
+        stages: int = len(STRIDES),
+        norm: Norm = batch_norm,
+        checkpointing: bool = False,
+    ):
+        super().__init__()
+        self.partition_size = partition_size
+        self.checkpointing = checkpointing
+        self.stem = Stem(variant.stem_width, norm)
+        # The schedule counts the blocks of the whole network, also where the last stages are not built.
+        blocks_in_all = sum(variant.depths)
+        self.stages = nn.ModuleList()
+        inputs, built = variant.stem_width, 0
+        for width, depth in zip(variant.widths[:stages], variant.depths[:stages], strict=True):
+            blocks = nn.ModuleList()
+            for i in range(depth):
+                stride = 2 if i == 0 else 1
+                drop = drop_path_rate * built / blocks_in_all
+                blocks.append(MaxViTBlock(inputs, width, stride, table_partition_size, drop, norm))
+                inputs, built = width, built + 1
+            self.stages.append(blocks)
+        self.apply(initialise)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[b, 3, height, width] -> a map [b, width, ceil(height / stride), ceil(width / stride)] a stage.
+
+        Any height and width of 32 pixels or more, another at each call.
+        """
+        height, width = images.shape[-2:]
+        if min(height, width) < SMALLEST_IMAGE:
+            raise ValueError(
+                f"MaxViT needs images of at least {SMALLEST_IMAGE}x{SMALLEST_IMAGE} pixels (height x "
+                f"width), its stride; got {height}x{width}: resize or pad them in the data pipeline"
+            )
+        partition_size = self.partition_for(height, width)
+        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        maps = []
+        for stage in self.stages:
+            for block in stage:
+                run = checkpointed(block) if self.checkpointing and torch.is_grad_enabled() else block
+                x = run(x, partition_size)
+            maps.append(x)
+        return maps
+
+    def partition_for(self, height: int, width: int) -> tuple[int, int]:
+        """The partition size, down and across, for images of `height x width` pixels."""
+        if isinstance(self.partition_size, int):
+            return self.partition_size, self.partition_size
+        return -(-height // STRIDES[-1]), -(-width // STRIDES[-1])
+
+
+def initialise(module: nn.Module) -> None:
+    """Random weights to train from: LeCun's for convolutions, 0.02 for linear layers, zero biases.
+
+    A convolution before a normalisation may have any scale; the others carry the residual stream from
+    stage to stage, which this keeps at unit variance.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    elif isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,63 @@
+"""Packaging: what maxvit_mm needs, and configs and tools placed where OpenMMLab's `mim` looks."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+SHIPPED = ("configs", "tools", "model-index.yml")
+
+
+def text_of(path: str) -> str:
+    """Text of a file of the clone, empty where there is none."""
+    file = ROOT / path
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+class BuildWithMim(build_py):
+    """Adds `maxvit_mm/.mim`: copies in a built package, links to the clone in an editable one."""
+
+    def run(self) -> None:
+        super().run()
+        package = Path("maxvit_mm") if self.editable_mode else Path(self.build_lib, "maxvit_mm")
+        mim = package / ".mim"
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for name in filter(os.path.exists, SHIPPED):
+            if self.editable_mode:
+                (mim / name).symlink_to(Path("..", "..", name))
+            elif Path(name).is_dir():
+                shutil.copytree(name, mim / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(name, mim / name)
+
+
+setup(
+    name="maxvit_mm",
+    version=re.search(r'__version__ = "(.+)"', text_of("maxvit_mm/version.py"))[1],
+    description="The MaxViT backbone for OpenMMLab detection",
+    long_description=text_of("README.md"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["maxvit_mm*"]),
+    cmdclass={"build_py": BuildWithMim},
+    install_requires=[
+        "torch>=2.6",  # older ones cannot load a checkpoint safely
+        "mmengine>=0.10.7,<1.0",
+        "mmdet==3.3.0",
+        "einops",
+        "tensorboard",
+        "setuptools<81",  # mmengine imports pkg_resources, which 81 warns of and 82 lacks
+        # Neither mmcv nor mmcv-lite: both own the folder `mmcv/`, so the user picks one, below.
+    ],
+    extras_require={
+        "lite": ["mmcv-lite==2.1.0"],
+        "compiled": ["mmcv==2.1.0"],
+        "test": ["pytest", "ruff", "mypy"],
+    },
+)

@@ -1,0 +1,36 @@
+"""What several tests share: small networks in which nothing is hidden by a zero or a one."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import pytest
+import torch
+
+import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
+
+SMALL = {"stem_width": 24, "widths": (32, 32, 64, 64), "depths": (1, 1, 2, 1)}
+
+
+def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Random weights, biases, statistics and tables, all of a size that keeps activations near one."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        noise = torch.randn(tensor.shape, generator=generator)
+        if name.endswith("running_var"):
+            tensor.copy_(0.5 + noise.abs())
+        elif tensor.ndim == 1:
+            around = 1.0 if name.endswith("weight") else 0.0
+            tensor.copy_(around + 0.3 * noise)
+        elif name.endswith("table"):
+            tensor.copy_(noise)
+        else:
+            tensor.copy_(noise / tensor[0].numel() ** 0.5)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)

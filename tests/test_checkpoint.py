@@ -1,0 +1,163 @@
+import os
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL, randomise
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from maxvit_mm import MaxViT
+from maxvit_mm.checkpoint import CheckpointError
+
+
+@pytest.fixture
+def weights():
+    return randomise(MaxViT(arch=SMALL), seed=1).state_dict()
+
+
+def pretrained(path, **arguments):
+    backbone = MaxViT(arch=SMALL, init_cfg=dict(type="Pretrained", checkpoint=str(path)), **arguments)
+    backbone.init_weights()
+    return backbone
+
+
+def test_every_tensor_is_loaded(weights, tmp_path, caplog):
+    torch.save({"state_dict": weights, "meta": {}}, tmp_path / "w.pth")
+    loaded = pretrained(tmp_path / "w.pth").state_dict()
+    assert all(loaded[name].equal(weights[name]) for name in weights)
+
+
+def test_stages_without_an_output_and_the_head_may_be_left_over(weights, tmp_path):
+    torch.save({**weights, "head.fc.weight": torch.zeros(3, 3)}, tmp_path / "w.pth")
+    loaded = pretrained(tmp_path / "w.pth", out_indices=(0, 1), frozen_stages=1).state_dict()
+    assert all(loaded[name].equal(weights[name]) for name in loaded)
+
+
+def test_a_backbone_is_taken_out_of_a_detector(weights, tmp_path):
+    detector = {f"backbone.{name}": tensor for name, tensor in weights.items()}
+    torch.save({"state_dict": {**detector, "neck.w": torch.zeros(1)}}, tmp_path / "d.pth")
+    init_cfg = dict(type="Pretrained", checkpoint=str(tmp_path / "d.pth"), prefix="backbone.")
+    backbone = MaxViT(arch=SMALL, init_cfg=init_cfg)
+    backbone.init_weights()
+    assert all(tensor.equal(weights[name]) for name, tensor in backbone.state_dict().items())
+
+
+def damage(weights, kind):
+    name = "trunk.stages.1.0.mbconv.shrink.weight"
+    if kind == "missing":
+        del weights[name]
+    elif kind == "left over":
+        name = "trunk.stages.1.0.mbconv.shrinc.weight"
+        weights[name] = torch.zeros(1)
+    elif kind == "of another shape":
+        weights[name] = weights[name][1:]
+    else:
+        weights[name] = torch.full_like(weights[name], torch.nan)
+    return name
+
+
+@pytest.mark.parametrize("kind", ["missing", "left over", "of another shape", "not finite"])
+def test_one_wrong_tensor_stops_the_start_and_is_named(weights, tmp_path, kind):
+    name = damage(weights, kind)
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=f"nothing was loaded:\n  1 {kind}: {name}"):
+        pretrained(tmp_path / "w.pth")
+
+
+def test_mmengines_own_log_is_read_back(tmp_path):
+    history = HistoryBuffer()
+    history.update(0.5)
+    history.update(0.25)
+    hub = {"log_scalars": OrderedDict(loss=history), "runtime_info": {"best": np.float64(0.5)}}
+    torch.save({"message_hub": hub}, tmp_path / "c.pth")
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))["message_hub"]
+    assert loaded["log_scalars"]["loss"].mean() == 0.375
+    assert loaded["log_scalars"]["loss"].statistics("min") == 0.25
+    assert loaded["runtime_info"]["best"] == 0.5
+
+
+class RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+class Reaches:
+    """getattr(HistoryBuffer, '__init__'), the first step to everything."""
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, "__init__")
+
+
+@pytest.mark.parametrize("wrap", [torch.save, lambda what, path: path.write_bytes(pickle.dumps(what))])
+def test_a_checkpoint_that_wants_to_run_code_runs_none(tmp_path, wrap):
+    wrap({"state_dict": {}, "meta": RunsCode(tmp_path / "ran")}, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match="could run code: it was not loaded"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_cannot_reach_beyond_mmengines_statistics(tmp_path):
+    torch.save({"meta": Reaches()}, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match="was not loaded"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))
+
+
+def test_a_config_in_a_checkpoint_is_not_executed(tmp_path):
+    torch.save({"meta": {"config": "import os", "epoch": 1}}, tmp_path / "c.pth")
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))["meta"] == {"epoch": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no checkpoint"),
+        (b"", "is empty: the download or copy did not finish"),
+        (b"\n<!DOCTYPE html><html>not found</html>", "is a web page"),
+        (b"PK\x03\x04 and then the line went dead", "is damaged or no PyTorch checkpoint"),
+        (b"a letter to a friend", "is damaged or no PyTorch checkpoint"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_called_what_it_is(tmp_path, content, words):
+    path = tmp_path / "c.pth"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        CheckpointLoader.load_checkpoint(str(path))
+    assert "weights_only" not in str(caught.value)  # no advice to load unsafely
+
+
+def test_a_truncated_checkpoint_and_a_folder_are_called_what_they_are(weights, tmp_path):
+    torch.save(weights, tmp_path / "w.pth")
+    whole = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / "w.pth"))
+    with pytest.raises(CheckpointError, match="is a folder"):
+        CheckpointLoader.load_checkpoint(str(tmp_path))
+
+
+def test_a_file_without_tensors_is_no_state_dict(tmp_path):
+    torch.save({"state_dict": {"epoch": 3}}, tmp_path / "c.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        pretrained(tmp_path / "c.pth")
+
+
+def test_pretrained_weights_stand_alone():
+    init_cfg = [
+        dict(type="Pretrained", checkpoint="w.pth"),
+        dict(type="TruncNormal", layer="Linear"),
+    ]
+    with pytest.raises(ValueError, match="stands alone"):
+        MaxViT(arch=SMALL, init_cfg=init_cfg).init_weights()
+
+
+def test_another_init_cfg_is_mmengines():
+    backbone = MaxViT(arch=SMALL, init_cfg=dict(type="Constant", layer="Linear", val=0.125))
+    backbone.init_weights()
+    assert (backbone.trunk.stages[0][0].block_attention.ffn[0].weight == 0.125).all()

@@ -1,0 +1,70 @@
+import pytest
+import torch
+from reference import block_groups, grid_groups
+
+from maxvit_mm.network.partition import Block, Grid, over_groups
+
+LENGTHS = [*range(1, 30), 49, 50]
+
+
+def members(partition, height, width, size):
+    """The tokens of each group, as sets of (row, column)."""
+    places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), -1)
+    found = []
+
+    def note(groups, h, w):
+        assert groups.shape[1:] == (h * w, 2)
+        found.extend(tuple(map(tuple, group.tolist())) for group in groups)
+        return groups
+
+    back = over_groups(note, places[None], partition, size)
+    assert back[0].equal(places)  # the way back is the way there
+    return found
+
+
+@pytest.mark.parametrize(("partition", "groups"), [(Block, block_groups), (Grid, grid_groups)])
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_a_group_holds_the_rows_that_the_definition_names(partition, groups, size):
+    for length in LENGTHS:
+        expected = {tuple((row, 0) for row in rows) for rows in groups(length, size)}
+        assert set(members(partition, length, 1, (size, 1))) == expected
+        expected = {tuple((0, column) for column in columns) for columns in groups(length, size)}
+        assert set(members(partition, 1, length, (1, size))) == expected
+
+
+@pytest.mark.parametrize(("partition", "groups"), [(Block, block_groups), (Grid, grid_groups)])
+@pytest.mark.parametrize("shape", [(14, 21), (15, 23), (6, 25), (3, 2)])
+def test_a_map_falls_into_every_pair_of_rows_and_columns(partition, groups, shape):
+    expected = {
+        tuple((row, column) for row in rows for column in columns)
+        for rows in groups(shape[0], 7)
+        for columns in groups(shape[1], 5)
+    }
+    found = members(partition, *shape, (7, 5))
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_a_grid_group_spans_the_whole_width():
+    (first, *_) = members(Grid, 1, 14, (1, 7))
+    assert [column for _, column in first] == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_a_size_that_divides_is_cut_in_one_piece():
+    calls = []
+    for partition in (Block, Grid):
+        over_groups(lambda g, h, w: calls.append((h, w)) or g, torch.zeros(1, 14, 21, 4), partition, (7, 7))
+    assert calls == [(7, 7), (7, 7)]
+
+
+def test_what_lies_beyond_the_map_is_never_read():
+    wide = torch.full((1, 20, 20, 4), torch.nan)
+    wide[:, :9, :11] = torch.randn(1, 9, 11, 4)
+    for partition in (Block, Grid):
+        mean = over_groups(
+            lambda g, h, w: g.mean(1, keepdim=True).expand_as(g),
+            wide[:, :9, :11],
+            partition,
+            (7, 7),
+        )
+        assert mean.isfinite().all()

@@ -1,0 +1,84 @@
+import pytest
+import reference
+import torch
+from conftest import SMALL, randomise
+from torch.utils.flop_counter import FlopCounterMode
+
+from maxvit_mm.network import Trunk, find_variant
+
+SIZES = [(32, 32), (97, 161), (112, 137), (200, 333), (224, 224)]
+
+
+@pytest.mark.parametrize("partition_size", [7, 5, "scaled"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_maps_are_those_of_the_reference(size, partition_size):
+    trunk = randomise(Trunk(find_variant(SMALL), partition_size)).eval()
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        maps = trunk(images)
+        expected = reference.maps(trunk.state_dict(), SMALL["depths"], images, partition_size)
+    for found, wanted, stride in zip(maps, expected, (4, 8, 16, 32), strict=True):
+        assert found.shape[-2:] == (-(-size[0] // stride), -(-size[1] // stride))
+        assert (found - wanted).abs().max() < 5e-6 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("size", [(31, 47), (200, 31)])
+def test_an_image_below_the_stride_is_refused(size):
+    with pytest.raises(ValueError, match=f"at least 32x32 pixels .* got {size[0]}x{size[1]}: resize or pad"):
+        Trunk(find_variant(SMALL))(torch.zeros(1, 3, *size))
+
+
+def test_the_scaled_partition_of_an_oblong_image_is_oblong():
+    assert Trunk(find_variant(SMALL), "scaled").partition_for(640, 900) == (20, 29)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (97, 75)])
+def test_every_parameter_gets_a_gradient(size):
+    trunk = Trunk(find_variant(SMALL)).train()
+    sum(m.square().mean() for m in trunk(torch.randn(2, 3, *size))).backward()
+    without = [name for name, p in trunk.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_a_size_that_does_not_divide_costs_what_its_pixels_cost():
+    def multiply_adds(*size):
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            Trunk(find_variant("tiny"))(torch.empty(1, 3, *size))
+        return counter.get_total_flops() / (2 * size[0] * size[1])
+
+    assert multiply_adds(800, 1333) < 1.01 * multiply_adds(896, 1344)
+
+
+def test_stochastic_depth_rises_linearly_to_its_rate_over_the_whole_network():
+    def rates(stages):
+        trunk = Trunk(find_variant(SMALL), drop_path_rate=0.4, stages=stages)
+        blocks = [block for stage in trunk.stages for block in stage]
+        for block in blocks:  # the five residuals of a block share its rate
+            shared = {block.mbconv.drop_path.rate, block.block_attention.drop_path.rate}
+            assert shared == {block.grid_attention.drop_path.rate}
+        return [block.mbconv.drop_path.rate for block in blocks]
+
+    # block i of N, i from 0 to N - 1, drops with rate * i / N
+    assert rates(4) == pytest.approx([0.4 * i / 5 for i in range(5)])
+    assert rates(2) == pytest.approx([0.4 * i / 5 for i in range(2)])
+
+
+def test_attention_and_bias_are_fp32_in_mixed_precision_and_maps_are_finite():
+    trunk = randomise(Trunk(find_variant(SMALL))).eval()
+    images = torch.randn(1, 3, 97, 161)
+    with torch.no_grad():
+        exact = trunk(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = trunk(images)
+        half = trunk.bfloat16()(images.bfloat16())
+    for a, b, c in zip(exact, mixed, half, strict=True):
+        assert b.isfinite().all()
+        assert c.isfinite().all()
+        assert (a - b).abs().mean() < 0.05 * a.abs().mean()
+        assert (a - c).abs().mean() < 0.05 * a.abs().mean()
+
+
+def test_the_parameters_of_a_new_network_keep_the_maps_near_unit_size():
+    trunk = Trunk(find_variant("pico")).train()
+    for m in trunk(torch.randn(4, 3, 96, 96)):
+        assert 0.1 < m.std() < 2

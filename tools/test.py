@@ -1,0 +1,8 @@
+"""Evaluate a detector: python tools/test.py CONFIG CHECKPOINT [--data FOLDER] [--show-dir NAME]"""
+
+import clone  # noqa: F401
+
+from maxvit_mm.launch import test
+
+if __name__ == "__main__":
+    test()

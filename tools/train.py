@@ -1,0 +1,8 @@
+"""Train a detector: python tools/train.py configs/mask_rcnn_maxvit_t_coco.py [--data FOLDER]"""
+
+import clone  # noqa: F401
+
+from maxvit_mm.launch import train
+
+if __name__ == "__main__":
+    train()
