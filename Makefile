@@ -19,7 +19,7 @@ test:  ## set up, check style and types, run the tests (ARGS='-k partition' goes
 	@$(RUN) --test -- -m pytest $(ARGS)
 
 test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
-	@$(RUN) --compiled --test -- -m pytest tests tests/compiled $(ARGS)
+	@$(RUN) --compiled --test -- -m pytest -o norecursedirs=none $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
 	rm -rf .venv .venv-compiled build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache

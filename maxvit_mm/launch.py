@@ -59,7 +59,7 @@ def train(argv: Sequence[str] | None = None) -> Runner:
     return runner
 
 
-def test(argv: Sequence[str] | None = None) -> dict[str, float]:
+def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
     """`tools/test.py`: evaluate a detector, and draw what it finds. Returns the metrics."""
     parser = common_parser("Evaluate a trained detector.")
     parser.add_argument("checkpoint", help="a checkpoint of tools/train.py")
@@ -130,8 +130,8 @@ def read_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
-    if args.launcher != "none" and not torch.cuda.is_available():
-        cfg.env_cfg.dist_cfg.backend = "gloo"  # NCCL knows GPUs only
+    if args.launcher == "pytorch" and not torch.cuda.is_available():
+        torch.distributed.init_process_group("gloo")  # MMEngine's own way insists on GPUs
     return cfg
 
 

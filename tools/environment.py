@@ -146,6 +146,7 @@ def dotted(version) -> str:
 
 
 def check_python(version) -> None:
+    """Refuse a Python that is too old for the package."""
     if tuple(version[:2]) < OLDEST_PYTHON:
         raise SetupError(
             f"Python {dotted(version)} is too old, {dotted(OLDEST_PYTHON)} or newer is needed: "
@@ -154,6 +155,7 @@ def check_python(version) -> None:
 
 
 def check_compiler(version) -> None:
+    """Refuse to start a build that cannot end well."""
     if tuple(version[:2]) >= TOO_NEW_TO_COMPILE:
         raise SetupError(
             f"mmcv 2.1.0 cannot be compiled for Python {dotted(version)}: name an older one, "
@@ -276,7 +278,8 @@ class Environment:
         base = probe(Path(BASE_PYTHON))
         torch = base and base["packages"].get("torch")
         shared = torch and release(torch) >= OLDEST_TORCH
-        say(f"making {shown(self.prefix)}, Python {version}" + (f", torch {torch}" * bool(shared)))
+        beside = f" and the torch {torch} it has" if shared else ""
+        say(f"making {shown(self.prefix)} with Python {version}{beside}")
         shutil.rmtree(self.prefix, ignore_errors=True)
         options = ["--system-site-packages"] if shared else []
         pipless = importlib.util.find_spec("ensurepip") is None  # Debian without python3-venv
@@ -378,7 +381,7 @@ class Environment:
             child = subprocess.Popen(
                 [str(self.python), "-m", "pip", "--verbose", *arguments],
                 cwd=ROOT,
-                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables},
+                env={**os.environ, "PATH": self.path(), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -393,6 +396,10 @@ class Environment:
                     say(f"{time.monotonic() - start:.0f} s {' '.join(steps[-1:])[:60]}")
         if status:
             self.fail(self.text(seen), f"`pip {arguments[0]}` failed")
+
+    def path(self) -> str:
+        """PATH as in the activated environment: its `python`, and its `ninja` for the compiler."""
+        return f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
     def text(self, start: int) -> str:
         """The log from byte `start` on."""
@@ -443,6 +450,7 @@ def active() -> Path | None:
 
 
 def main(arguments: list[str]) -> int:
+    """Set up, then become the command; the exit status where there is none or the set-up fails."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     flags, command = arguments[:cut], arguments[cut + 1 :]
     if set(flags) - {"--compiled", "--test"}:
@@ -462,9 +470,7 @@ def main(arguments: list[str]) -> int:
         print("environment: interrupted; the next run goes on from here", file=sys.stderr)
         return 130
     if command:
-        # As in an activated environment: a `python` that the command starts is this one.
-        path = os.environ.get("PATH", os.defpath)
-        os.environ["PATH"] = f"{environment.python.parent}{os.pathsep}{path}"
+        os.environ["PATH"] = environment.path()
         os.execv(environment.python, [str(environment.python), *command])
     return 0
 

@@ -2,15 +2,12 @@
 
 import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
-root = Path(__file__).resolve().parents[1]
-if (root / "maxvit_mm").is_dir():  # a clone, installed or not: its own package goes first
-    sys.path.insert(0, str(root))
+import clone  # noqa: F401
 
-from maxvit_mm.datasets.shapes import SPLITS, make_shapes  # noqa: E402
+from maxvit_mm.datasets.shapes import SPLITS, make_shapes
 
 
 def describe(annotation_file: Path) -> str:

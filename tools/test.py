@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.launch import test
+from maxvit_mm.launch import evaluate
 
 if __name__ == "__main__":
-    test()
+    evaluate()

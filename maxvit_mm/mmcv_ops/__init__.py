@@ -16,26 +16,22 @@ from typing import Any
 
 import torch
 
-from . import torchvision_ops
+from . import deformable_attention, focal_loss, nms, roi_align, torchvision_ops
 from .compiled import COMPILED_MMCV_LINES, needs_compiled
-from .deformable_attention import ms_deform_attn_backward, ms_deform_attn_forward
-from .focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
-from .nms import nms, softnms
-from .roi_align import roi_align_backward, roi_align_forward
 
 __all__ = ["COMPILED_MMCV_LINES", "StandIn", "backend", "install"]
 
 EXTENSION = "mmcv._ext"
 
 IN_PYTORCH: dict[str, Callable[..., Any]] = {
-    "nms": nms,
-    "softnms": softnms,
-    "roi_align_forward": roi_align_forward,
-    "roi_align_backward": roi_align_backward,
-    "sigmoid_focal_loss_forward": sigmoid_focal_loss_forward,
-    "sigmoid_focal_loss_backward": sigmoid_focal_loss_backward,
-    "ms_deform_attn_forward": ms_deform_attn_forward,
-    "ms_deform_attn_backward": ms_deform_attn_backward,
+    "nms": nms.nms,
+    "softnms": nms.softnms,
+    "roi_align_forward": roi_align.roi_align_forward,
+    "roi_align_backward": roi_align.roi_align_backward,
+    "sigmoid_focal_loss_forward": focal_loss.sigmoid_focal_loss_forward,
+    "sigmoid_focal_loss_backward": focal_loss.sigmoid_focal_loss_backward,
+    "ms_deform_attn_forward": deformable_attention.ms_deform_attn_forward,
+    "ms_deform_attn_backward": deformable_attention.ms_deform_attn_backward,
     # mmcv's own words where there is no extension; its report of the environment asks.
     "get_compiler_version": lambda: "n/a",
     "get_compiling_cuda_version": lambda: "n/a",

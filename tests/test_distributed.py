@@ -1,0 +1,51 @@
+"""Two processes on the CPU do what one does."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from conftest import SMALL, randomise
+from torch.nn.parallel import DistributedDataParallel
+
+from maxvit_mm import MaxViT
+
+
+def step(backbone, images):
+    backbone.zero_grad()
+    sum(out.square().mean() for out in backbone(images)).backward()
+
+
+def process(rank, arguments, images, port, results):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    backbone = randomise(MaxViT(arch=SMALL, **arguments)).train()
+    parallel = DistributedDataParallel(backbone)
+    for _ in range(2):  # an unused parameter would be noticed in the second
+        step(parallel, images[rank::2])
+    if rank == 0:
+        gradients = {n: p.grad for n, p in backbone.named_parameters() if p.grad is not None}
+        torch.save(gradients, results)
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port"),
+    [
+        (dict(norm_eval=True), 29581),
+        (dict(norm_eval=True, out_indices=(1, 2), frozen_stages=2, with_cp=True), 29582),
+    ],
+    ids=["all", "frozen, two outputs, checkpointed"],
+)
+def test_two_processes_give_the_gradients_of_one(arguments, port, tmp_path):
+    images = torch.randn(4, 3, 65, 97)
+    mp.spawn(process, (arguments, images, port, tmp_path / "gradients.pth"), nprocs=2)
+    backbone = randomise(MaxViT(arch=SMALL, **arguments)).train()
+    step(backbone, images)
+    expected = {n: p.grad for n, p in backbone.named_parameters() if p.grad is not None}
+    found = torch.load(tmp_path / "gradients.pth")
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)

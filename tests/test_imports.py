@@ -1,0 +1,59 @@
+"""The README's drawing of the house, enforced: who may import whom, and the network imports nobody."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "maxvit_mm"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ".mim" not in path.parts)
+
+# Each room and the rooms of ours that it may import; what is not named may import none.
+MAY_IMPORT = {
+    "network": {"network"},
+    "mmcv_ops": {"mmcv_ops"},
+    "datasets": {"datasets"},
+    "checkpoint": set(),
+    "curves": set(),
+    "tta": set(),
+    "version": set(),
+    "backbone": {"network", "checkpoint"},
+    "hooks": {"curves"},
+    "launch": {"checkpoint", "datasets", "tta"},
+    "demo": {"datasets", "launch"},
+    "__init__": {"mmcv_ops", "backbone", "hooks", "version"},
+}
+
+
+def imported(path: Path) -> tuple[set[str], set[str]]:
+    """The rooms of ours and the foreign packages that a file imports."""
+    ours, foreign = set(), set()
+    here = path.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            foreign |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            foreign.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1]
+            target = (*base, *node.module.split(".")) if node.module else base
+            ours |= {target[0]} if target else {alias.name for alias in node.names}
+    return ours, foreign
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_opens_only_into_the_rooms_of_the_drawing(path):
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    ours, foreign = imported(path)
+    assert ours <= MAY_IMPORT[room]
+    assert "maxvit_mm" not in foreign  # within the house, imports are relative
+
+
+def test_the_network_is_torch_and_einops_and_nothing_of_openmmlab():
+    foreign = set.union(*(imported(path)[1] for path in (PACKAGE / "network").glob("*.py")))
+    standard = {"__future__", "collections", "contextlib", "functools", "typing"}
+    assert foreign == standard | {"torch", "einops"}
+
+
+def test_a_room_is_small_enough_to_see_across():
+    assert [str(path) for path in MODULES if len(path.read_text().splitlines()) > 250] == []

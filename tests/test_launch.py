@@ -1,0 +1,190 @@
+"""The launchers as a user calls them, on six images of the embedded data set."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
+
+from maxvit_mm.checkpoint import load_from_local
+from maxvit_mm.datasets.shapes import make_shapes
+from maxvit_mm.launch import evaluate, find_config, train
+
+ROOT = Path(__file__).parents[1]
+PICO = "mask_rcnn_maxvit_pico_shapes"
+QUICK = ["train_dataloader.batch_size=2", "train_dataloader.num_workers=0", "val_dataloader.num_workers=0"]
+QUICK += ["train_dataloader.persistent_workers=False", "val_dataloader.persistent_workers=False"]
+QUICK += ["test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
+TWO_STEPS = [*QUICK, "train_cfg.max_iters=2", "train_cfg.val_interval=2"]
+TWO_STEPS += ["default_hooks.checkpoint.interval=1", "default_hooks.logger.interval=1"]
+TWO_STEPS += ["default_hooks.visualization.interval=1"]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", train=6, val=3)
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """A foreign working directory, and none of MMEngine's process-wide instances from another run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    for kind in (MMLogger, Visualizer):
+        for held in (kind, *kind.__subclasses__()):
+            held._instance_dict.clear()
+
+
+@pytest.fixture(scope="session")
+def trained(shapes, tmp_path_factory):
+    """A work directory after two steps on the embedded data."""
+    work_dir = tmp_path_factory.mktemp("trained")
+    train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--cfg-options", *TWO_STEPS])
+    return work_dir
+
+
+def test_training_leaves_checkpoints_scalars_curves_and_pictures(trained):
+    assert {"iter_1.pth", "iter_2.pth", "last_checkpoint", "curves.png"} <= {
+        path.name for path in trained.iterdir()
+    }
+    (log,) = trained.glob("*/vis_data/scalars.json")
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2, 2]
+    assert "loss_mask" in records[0]
+    assert "coco/segm_mAP" in records[2]
+    assert list(log.parent.glob("events.out.tfevents.*"))  # TensorBoard's
+    assert list(log.parent.glob("vis_image/val_img_*.png"))
+
+
+def test_a_run_is_reproduced_from_the_config_that_it_leaves(trained, shapes):
+    (dumped,) = trained.glob("*.py")
+    cfg = Config.fromfile(dumped)
+    assert cfg.train_dataloader.dataset.data_root == str(shapes)
+    assert cfg.custom_imports.imports == ["maxvit_mm"]
+
+
+def test_evaluation_writes_predictions_and_draws_pictures(trained, shapes, tmp_path):
+    options = ["--data", str(shapes), "--out", "found.pkl", "--show-dir", str(tmp_path / "pictures")]
+    metrics = evaluate([PICO, str(trained / "iter_2.pth"), *options, "--cfg-options", *QUICK])
+    assert {"coco/bbox_mAP", "coco/segm_mAP"} <= metrics.keys()
+    assert len(pickle.loads(Path("found.pkl").read_bytes())) == 3  # ours, written a line above
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+
+
+def test_test_time_augmentation_keeps_the_masks(trained, shapes):
+    options = ["--data", str(shapes), "--tta", "--cfg-options", *QUICK]
+    metrics = evaluate([PICO, str(trained / "iter_2.pth"), *options])
+    assert "coco/segm_mAP" in metrics
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(shapes, tmp_path):
+    base = [str(ROOT / "configs/_base_" / name) for name in ("shapes_instance.py", "schedule_1x.py")]
+    base += [str(ROOT / "configs/_base_" / name) for name in ("mask_rcnn_maxvit_pico_fpn.py", "runtime.py")]
+    lines = [f"_base_ = {base}", "randomness = dict(seed=3)", "train_cfg = dict(max_epochs=2)"]
+    lines += ["train_dataloader = dict(batch_size=3, sampler=dict(type='DefaultSampler'))"]
+    lines += ["model = dict(backbone=dict(drop_path_rate=0.2))"]
+    Path("config.py").write_text("\n".join(lines))
+
+    def run(work_dir, *options):
+        quick = [*QUICK, "train_dataloader.batch_size=3", "train_cfg.val_interval=5"]
+        train(["config.py", "--data", str(shapes), "--work-dir", work_dir, *options, "--cfg-options", *quick])
+        return load_from_local(f"{work_dir}/epoch_2.pth")
+
+    whole = run("whole")
+    Path("halved").mkdir()
+    shutil.copy("whole/epoch_1.pth", "halved")
+    Path("halved/last_checkpoint").write_text("halved/epoch_1.pth")
+    resumed = run("halved", "--resume")
+    assert resumed["meta"]["iter"] == whole["meta"]["iter"] == 4
+    for name, tensor in whole["state_dict"].items():
+        torch.testing.assert_close(resumed["state_dict"][name], tensor, msg=name)
+
+
+def test_resuming_goes_on_with_the_next_step(trained, shapes, tmp_path):
+    work_dir = shutil.copytree(trained, tmp_path / "again")
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_2.pth"))
+    options = [*TWO_STEPS, "train_cfg.max_iters=3"]
+    train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--resume", "--cfg-options", *options])
+    assert (work_dir / "last_checkpoint").read_text().endswith("iter_3.pth")
+
+
+def refusal(function, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        function([*arguments])
+    return str(caught.value)
+
+
+def test_without_coco_one_sentence_says_where_it_is_expected_and_what_else_there_is():
+    message = refusal(train, "mask_rcnn_maxvit_t_coco")
+    assert "data/coco/annotations/instances_train2017.json" in message
+    assert "--data" in message
+    assert "make demo" in message
+    assert "\n" not in message
+
+
+def test_a_folder_that_cannot_work_is_refused_before_anything_is_built(shapes, tmp_path):
+    broken = shutil.copytree(shapes, tmp_path / "broken")
+    next((broken / "train2017").iterdir()).unlink()
+    message = refusal(train, PICO, "--data", str(broken), "--work-dir", "made")
+    assert "images missing" in message
+    assert not Path("made").exists()
+    assert "not a folder" in refusal(train, PICO, "--data", str(tmp_path / "nowhere"))
+
+
+def test_a_wrong_checkpoint_is_refused_without_a_traceback(shapes, tmp_path):
+    assert "no checkpoint" in refusal(evaluate, PICO, "none.pth", "--data", str(shapes))
+    Path("page.pth").write_text("<html>")
+    assert "web page" in refusal(evaluate, PICO, "page.pth", "--data", str(shapes))
+
+
+def test_options_that_cannot_work_are_refused(shapes, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "needs a GPU" in refusal(train, PICO, "--data", str(shapes), "--amp")
+    assert ".pkl" in refusal(evaluate, PICO, "c.pth", "--out", "found.json")
+
+
+def test_amp_changes_the_optimizer_wrapper_where_there_is_a_gpu(shapes, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("maxvit_mm.launch.build_runner", lambda cfg: seen.update(cfg=cfg) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train([PICO, "--data", str(shapes), "--amp", "--auto-scale-lr"])
+    assert seen["cfg"].optim_wrapper.type == "AmpOptimWrapper"
+    assert seen["cfg"].optim_wrapper.loss_scale == "dynamic"
+    assert seen["cfg"].auto_scale_lr.enable
+
+
+def test_a_config_is_found_by_its_path_or_by_the_name_of_one_of_ours(tmp_path):
+    path = ROOT / "configs/mask_rcnn_maxvit_t_coco.py"
+    for name in (path, "mask_rcnn_maxvit_t_coco", "configs/mask_rcnn_maxvit_t_coco.py"):
+        assert find_config(str(name)).samefile(path)
+    assert "ours are mask_rcnn_maxvit_pico_shapes, mask_rcnn" in refusal(
+        lambda names: find_config(*names), "mask_rcnn_maxvit_q_coco"
+    )
+
+
+@pytest.mark.parametrize("tool", ["train.py", "test.py"])
+def test_a_tool_runs_from_anywhere_and_explains_itself(tool, tmp_path):
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / tool), "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 0
+    assert "--data DIR" in ran.stdout
+
+
+def test_two_processes_train_through_the_launcher_script(shapes, tmp_path):
+    options = ["--data", str(shapes), "--work-dir", str(tmp_path / "two"), "--cfg-options", *TWO_STEPS]
+    script = ["bash", str(ROOT / "tools/dist_train.sh"), PICO, "2", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PORT": "29571", "PYTHON": sys.executable}
+    environment.pop("LOCAL_RANK")
+    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert (tmp_path / "two/iter_2.pth").is_file()

@@ -1,0 +1,8 @@
+"""Train MaxViT on the embedded data set and look at what it finds: what `make demo` runs."""
+
+import clone  # noqa: F401
+
+from maxvit_mm.demo import demo
+
+if __name__ == "__main__":
+    demo()
