@@ -131,7 +131,7 @@ def read_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
-        torch.distributed.init_process_group("gloo")  # MMEngine's own way insists on GPUs
+        use_gloo(cfg)
     return cfg
 
 
@@ -168,6 +168,12 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
             f"or train on a folder of your own with `--data FOLDER`, or see MaxViT learn in minutes, "
             f"without any download, with `make demo`."
         )
+
+
+def use_gloo(cfg: Config) -> None:
+    """Several processes on CPUs, where MMEngine's own ways insist on a GPU for each."""
+    torch.distributed.init_process_group("gloo")
+    cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
 
 
 def use_amp(cfg: Config) -> None:
