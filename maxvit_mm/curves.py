@@ -25,10 +25,11 @@ def read_log(work_dir: Path) -> tuple[Series, Series]:
             # An evaluation counts in epochs, training in steps: only training reports a learning rate.
             if "lr" in record:
                 step = record["step"]
-            kept, wanted = (losses, "loss") if "lr" in record else (metrics, "mAP")
-            for name, value in record.items():
-                if name == wanted or name.endswith(f"_{wanted}") or name.startswith(f"{wanted}_"):
-                    kept.setdefault(name, {})[step] = value
+                kept, names = losses, [name for name in record if name.startswith("loss")]
+            else:
+                kept, names = metrics, [name for name in record if name.endswith("mAP")]
+            for name in names:
+                kept.setdefault(name, {})[step] = record[name]
     return as_series(losses), as_series(metrics)
 
 

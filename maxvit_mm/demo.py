@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 
 from .datasets.shapes import make_shapes
@@ -48,7 +49,7 @@ def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
 
 def draw_sheet(pictures: Path, path: Path) -> None:
     """Put the first pictures of a folder on one sheet, two in a row."""
-    images = [cv2.imread(str(file)) for file in sorted(pictures.iterdir())[:SHOWN]]
+    images = [mmcv.imread(file) for file in sorted(pictures.iterdir())[:SHOWN]]
     images = [cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC) for image in images]
     height, width = np.max([image.shape[:2] for image in images], axis=0) + 12
     cells = [centred(image, height, width) for image in images]

@@ -190,7 +190,7 @@ def use_tta(cfg: Config) -> None:
     nms = dict(type="nms", iou_threshold=0.5)
     tta_model = cfg.get("tta_model") or dict(type="InstanceTTAModel", tta_cfg=dict(nms=nms, max_per_img=100))
     for dataset in dataset_configs(cfg.test_dataloader):
-        dataset.pipeline = cfg.get("tta_pipeline") or mirrored(dataset.pipeline)
+        dataset["pipeline"] = cfg.get("tta_pipeline") or mirrored(dataset["pipeline"])
     cfg.model = dict(**tta_model, module=cfg.model)
 
 

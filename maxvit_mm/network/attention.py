@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -45,7 +47,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
     q, k, v: [groups, heads, tokens, d]; bias: [heads, tokens, tokens]; out as v.
     """
-    with torch.autocast(q.device.type, enabled=False):
+    device = q.device.type
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
         out = F.scaled_dot_product_attention(
             q.float(), k.float(), v.float(), attn_mask=bias.expand(len(q), -1, -1, -1)
         )

@@ -120,7 +120,7 @@ class Trunk(nn.Module):
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
         maps = []
         for stage in self.stages:
-            for block in stage:
+            for block in stage.children():
                 run = checkpointed(block) if self.checkpointing and torch.is_grad_enabled() else block
                 x = run(x, partition_size)
             maps.append(x)
