@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from maxvit_mm.datasets.shapes import CLASSES, SPLITS, STAMP, annotate, lay_out, make_shapes
+from maxvit_mm.datasets.scenes import CLASSES, lay_out
+from maxvit_mm.datasets.shapes import SPLITS, STAMP, annotate, make_shapes
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-# The embedded data set, small and square enough to need no aspect-ratio batches.
+# The embedded data set: small images, taken as they are.
 _base_ = "mmdet::_base_/datasets/coco_instance.py"
 
 data_root = "data/shapes/"
@@ -6,13 +6,13 @@ metainfo = dict(classes=("disk", "ring", "square", "triangle", "star"))
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="Resize", scale=(192, 192), keep_ratio=True),
+    dict(type="Resize", scale_factor=1.0),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(192, 192), keep_ratio=True),
+    dict(type="Resize", scale_factor=1.0),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(
         type="PackDetInputs",
