@@ -42,7 +42,7 @@ def train(argv: Sequence[str] | None = None) -> Runner:
         help="go on from a checkpoint; without a name, from the latest in the work directory",
     )
     args = parser.parse_args(argv)
-    cfg = read_config(args)
+    cfg = read_config(args, to_train=True)
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)
@@ -75,7 +75,7 @@ def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
     args = parser.parse_args(argv)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         raise SystemExit(f"--out {args.out}: predictions are written as a .pkl file")
-    cfg = read_config(args)
+    cfg = read_config(args, to_train=False)
     require_data(cfg, ["test_dataloader"])
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
@@ -112,7 +112,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_config(args: argparse.Namespace) -> Config:
+def read_config(args: argparse.Namespace, to_train: bool) -> Config:
     """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     # MMEngine reads checkpoints in more than one place; this holds for all of them.
@@ -122,7 +122,7 @@ def read_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(path)
     if args.data is not None:
         with clear_refusals():
-            folder = inspect(Path(args.data), masks=trains_masks(cfg))
+            folder = inspect(Path(args.data), masks=trains_masks(cfg), train=to_train)
             point_config_at(cfg, folder)
         if is_first_process():
             print(folder.describe())

@@ -79,6 +79,14 @@ def test_evaluation_writes_predictions_and_draws_pictures(trained, shapes, tmp_p
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
+def test_evaluation_needs_no_training_split(trained, shapes, tmp_path):
+    folder = shutil.copytree(shapes, tmp_path / "val_only")
+    shutil.rmtree(folder / "train2017")
+    (folder / "annotations/instances_train2017.json").unlink()
+    options = ["--data", str(folder), "--cfg-options", *QUICK]
+    assert "coco/bbox_mAP" in evaluate([PICO, str(trained / "iter_2.pth"), *options])
+
+
 def test_test_time_augmentation_keeps_the_masks(trained, shapes):
     options = ["--data", str(shapes), "--tta", "--cfg-options", *QUICK]
     metrics = evaluate([PICO, str(trained / "iter_2.pth"), *options])

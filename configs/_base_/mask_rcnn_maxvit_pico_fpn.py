@@ -1,5 +1,6 @@
 # A Mask R-CNN for images of some 200 pixels, small enough for two CPU cores: MaxViT-pico, a 64-channel
-# FPN, narrow heads, few proposals.
+# FPN, narrow heads, few proposals. What a short run from scratch needs: BatchNorm in the neck and the mask
+# head, and one regressor and one mask for all classes, which then learn from every object.
 _base_ = "./mask_rcnn_maxvit_fpn.py"
 
 model = dict(
@@ -10,7 +11,7 @@ model = dict(
         # The official momentum, 0.01, is slow for a run of some hundred steps.
         norm_cfg=dict(_delete_=True, type="BN", momentum=0.1),
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=dict(type="BN")),
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
@@ -18,9 +19,15 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, finest_scale=28),
-        bbox_head=dict(in_channels=64, fc_out_channels=256),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, reg_class_agnostic=True),
         mask_roi_extractor=dict(out_channels=64, finest_scale=28),
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64),
+        mask_head=dict(
+            num_convs=2,
+            in_channels=64,
+            conv_out_channels=64,
+            norm_cfg=dict(type="BN"),
+            class_agnostic=True,
+        ),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),

@@ -2,7 +2,7 @@
 _base_ = "mmdet::_base_/datasets/coco_instance.py"
 
 data_root = "data/shapes/"
-metainfo = dict(classes=("disk", "ring", "square", "triangle", "star"))
+metainfo = dict(classes=("disk", "square", "triangle", "star"))
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
@@ -20,7 +20,7 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     sampler=dict(_delete_=True, type="InfiniteSampler", shuffle=True),
     batch_sampler=None,

@@ -134,16 +134,13 @@ class Trunk(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Random weights to train from: LeCun's for convolutions, 0.02 for linear layers, zero biases.
+    """Random weights to train from: LeCun's (unit gain) for convolutions and linear layers, zero biases.
 
-    A convolution before a normalisation may have any scale; the others carry the residual stream from
-    stage to stage, which this keeps at unit variance.
+    Every branch then has a say from the first step on. At a standard deviation of 0.02, the custom for
+    transformers, attention and FFN of a narrow network add a hundredth to the stream, and it learns
+    from its few convolutions for hundreds of steps.
     """
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-    elif isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
