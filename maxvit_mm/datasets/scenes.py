@@ -1,8 +1,8 @@
 """Scenes of overlapping shapes over textures: what is where, and how it looks.
 
 Geometry comes before paint: `lay_out` decides what is visible of what, so masks are exact and
-follow from the seed alone; `paint` then finds colours that tell neighbours apart. No colour and no
-texture belongs to a class: only the outline gives it away.
+follow from the seed alone; `paint` then finds colours that tell neighbours apart. As in nature, shapes
+stand roughly upright and a colour hints at the class; what decides is the outline.
 """
 
 import math
@@ -24,19 +24,21 @@ Floats = NDArray[np.float32]
 Range = tuple[float, float]
 
 
-def _polygon(corners: int, *radii: float) -> NDArray[np.float64]:
-    """A contour around the origin whose corners cycle through `radii`: [corners * radii, 2]."""
-    angle = np.linspace(0, 2 * np.pi, corners * len(radii), endpoint=False)
+def _polygon(corners: int, *radii: float, turn: float = 0.0) -> NDArray[np.float64]:
+    """A contour around the origin, first corner on top, its corners cycling through `radii`: [n, 2]."""
+    angle = np.linspace(0, 2 * np.pi, corners * len(radii), endpoint=False) - np.pi / 2 + turn
     return np.stack([np.cos(angle), np.sin(angle)], 1) * np.tile(radii, corners)[:, None]
 
 
 OUTLINES = {
     "disk": _polygon(64, 1),
-    "square": _polygon(4, 1),
+    "square": _polygon(4, 1, turn=np.pi / 4),
     "triangle": _polygon(3, 1),
     "star": _polygon(5, 1, 0.45),
 }
 CLASSES = tuple(OUTLINES)
+TURN = 0.3  # radians, of a shape to either side
+HUE_SPREAD = 60.0  # degrees of hue to either side of a class's own; neighbouring classes overlap
 
 
 class Shape(NamedTuple):
@@ -78,7 +80,7 @@ def _rasterise(
     rng: Generator, name: str, centre: NDArray[np.float64], size: float, shape: tuple[int, ...]
 ) -> Floats:
     """Stretch, turn and scale an outline, then draw it: [height, width], shares of a pixel."""
-    turn, stretch = rng.uniform(0, 2 * np.pi), math.exp(rng.uniform(-0.15, 0.15))
+    turn, stretch = rng.uniform(-TURN, TURN), math.exp(rng.uniform(-0.15, 0.15))
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     outline = OUTLINES[name]
     scale = size / math.sqrt(cv2.contourArea(outline.astype(np.float32)))
@@ -94,7 +96,7 @@ def paint(layout: Layout, rng: Generator) -> NDArray[np.uint8]:
     canvas = _background(rng, *layout.owner.shape)
     for shape in layout.shapes:
         shadow = cv2.GaussianBlur(shape.coverage, (0, 0), 1.5 + 0.03 * shape.size)
-        fill = _contrasting(rng, canvas, shape.coverage) * (1 + 0.12 * _texture(rng, shape))
+        fill = _contrasting(rng, canvas, shape) * (1 + 0.12 * _texture(rng, shape))
         canvas *= 1 - 0.3 * shadow[..., None]
         canvas += shape.coverage[..., None] * (fill.clip(0, 1) - canvas)
     canvas += 0.012 * rng.standard_normal(canvas.shape, np.float32)  # a sensor's grain
@@ -118,20 +120,23 @@ def _background(rng: Generator, height: int, width: int) -> Floats:
     return 0.4 * canvas + 0.6 * (clutter / np.float32(255))
 
 
-def _contrasting(rng: Generator, canvas: Floats, coverage: Floats) -> Floats:
-    """Of random colours the first to which least of the shape's surroundings come close: [3]."""
-    rim = (cv2.dilate(coverage, np.ones((9, 9))) > 0) & (coverage == 0)
+def _contrasting(rng: Generator, canvas: Floats, shape: Shape) -> Floats:
+    """Of random colours of its class the first to which least of a shape's surroundings come close: [3]."""
+    rim = (cv2.dilate(shape.coverage, np.ones((9, 9))) > 0) & (shape.coverage == 0)
     around = cv2.cvtColor(canvas[rim].clip(0, 1)[:, None], cv2.COLOR_BGR2LAB)
-    colours = _colours(rng, 24, saturation=(0.3, 0.8), value=(0.4, 1))
+    own = 360 * CLASSES.index(shape.name) / len(CLASSES)
+    hue = own - HUE_SPREAD, own + HUE_SPREAD
+    colours = _colours(rng, 24, saturation=(0.3, 0.8), value=(0.4, 1), hue=hue)
     lab = cv2.cvtColor(colours[None], cv2.COLOR_BGR2LAB)[0]
     close = np.linalg.norm(around - lab, axis=2) < CONTRAST
     return colours[close.mean(axis=0).argmin()]
 
 
-def _colours(rng: Generator, count: int, saturation: Range, value: Range) -> Floats:
-    """Colours of any hue: [count, 3], blue first, 0..1."""
-    low, high = np.transpose([(0, 360), saturation, value])
+def _colours(rng: Generator, count: int, saturation: Range, value: Range, hue: Range = (0, 360)) -> Floats:
+    """Random colours: [count, 3], blue first, 0..1; hues in degrees."""
+    low, high = np.transpose([hue, saturation, value])
     hsv = rng.uniform(low, high, (count, 3))
+    hsv[:, 0] %= 360
     return cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2BGR)[0]
 
 
