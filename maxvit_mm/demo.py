@@ -24,7 +24,7 @@ def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
     """Make the data, train, evaluate and draw; print where the pictures are. Returns the metrics."""
     parser = argparse.ArgumentParser(description="Train MaxViT on the embedded data set and look at it.")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"))
-    parser.add_argument("--images", type=int, nargs=2, default=(400, 100), metavar=("TRAIN", "VAL"))
+    parser.add_argument("--images", type=int, nargs=2, default=(600, 100), metavar=("TRAIN", "VAL"))
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
     options = ["--cfg-options", *args.cfg_options] if args.cfg_options else []

@@ -78,7 +78,17 @@ def test_attention_and_bias_are_fp32_in_mixed_precision_and_maps_are_finite():
         assert (a - c).abs().mean() < 0.05 * a.abs().mean()
 
 
-def test_the_parameters_of_a_new_network_keep_the_maps_near_unit_size():
-    trunk = Trunk(find_variant("pico")).train()
-    for m in trunk(torch.randn(4, 3, 96, 96)):
-        assert 0.1 < m.std() < 2
+def test_in_a_new_network_every_branch_has_a_say_and_none_explodes():
+    trunk, shares = Trunk(find_variant("pico")).train(), []
+
+    def note(module, inputs, output):
+        shares.append(float(output.std() / module.norm_input_std))
+
+    for block in (block for stage in trunk.stages for block in stage):
+        for half in (block.block_attention, block.grid_attention):
+            half.register_forward_pre_hook(lambda m, i: setattr(m.ffn, "norm_input_std", i[0].std()))
+            half.ffn.register_forward_hook(note)
+    maps = trunk(torch.randn(4, 3, 96, 96))
+    assert len(shares) == 10
+    assert all(0.1 < share < 2 for share in shares)
+    assert all(0.1 < m.std() < 10 for m in maps)

@@ -29,7 +29,7 @@ def describe(annotation_file: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="new, empty, or made by this tool before")
-    parser.add_argument("--train", type=int, default=400, help="images to train on")
+    parser.add_argument("--train", type=int, default=600, help="images to train on")
     parser.add_argument("--val", type=int, default=100, help="images to test on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -18,9 +18,9 @@ model = dict(
         anchor_generator=dict(scales=[4]),  # the smallest anchor: 4 x stride 4 = 16 pixels
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64, finest_scale=28),
+        bbox_roi_extractor=dict(out_channels=64),
         bbox_head=dict(in_channels=64, fc_out_channels=256, reg_class_agnostic=True),
-        mask_roi_extractor=dict(out_channels=64, finest_scale=28),
+        mask_roi_extractor=dict(out_channels=64),
         mask_head=dict(
             num_convs=2,
             in_channels=64,

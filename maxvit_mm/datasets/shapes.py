@@ -1,6 +1,6 @@
 """An instance segmentation data set that needs no download: scenes of shapes, as COCO lays out.
 
-make_shapes(Path("data/shapes"))  # 400 images to train on and 100 to test on
+make_shapes(Path("data/shapes"))  # 600 images to train on and 100 to test on
 """
 
 import json
@@ -20,7 +20,7 @@ SPLITS = ("train2017", "val2017")
 EMPTY_EVERY = 25  # one image in so many shows no object
 
 
-def make_shapes(root: Path, train: int = 400, val: int = 100, seed: int = 0) -> Path:
+def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0) -> Path:
     """See that `root` holds the data set of these parameters, and return `root`.
 
     A complete one is left as it is, an incomplete or different one of ours is made anew. It
