@@ -16,6 +16,7 @@ from mmengine.visualization import Visualizer
 
 from maxvit_mm.checkpoint import load_from_local
 from maxvit_mm.datasets.shapes import make_shapes
+from maxvit_mm.demo import demo
 from maxvit_mm.launch import evaluate, find_config, train
 
 ROOT = Path(__file__).parents[1]
@@ -196,3 +197,14 @@ def test_two_processes_train_through_the_launcher_script(shapes, tmp_path):
     ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert (tmp_path / "two/iter_2.pth").is_file()
+
+
+def test_the_demo_ends_with_its_figures_and_where_to_look(tmp_path, capsys):
+    metrics = demo(["--images", "4", "3", "--work-dir", "here", "--cfg-options", *TWO_STEPS])
+    *_, figures, where = capsys.readouterr().out.strip().splitlines()
+    box, mask = metrics["coco/bbox_mAP"], metrics["coco/segm_mAP"]
+    assert figures == f"demo: bbox AP {box:.3f}, mask AP {mask:.3f}"
+    assert where.startswith("demo: look at here: truth_beside_prediction.png, all 3 in pictures/")
+    for name in ("truth_beside_prediction.png", "curves.png"):
+        assert (tmp_path / "here" / name).stat().st_size > 1000
+    assert len(list((tmp_path / "here/pictures").iterdir())) == 3

@@ -14,9 +14,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 SIDE = (144, 192)  # pixels, of an image
-OBJECTS = (1, 5)  # tried for in an image; one that finds no place is left out
-SIZE = (22.0, 112.0)  # pixels, side of the square of equal area; COCO's bins part at 32 and 96
-VISIBLE_SHARE, VISIBLE_PIXELS = 0.75, 120  # an object of which less shows is not placed
+OBJECTS = (1, 4)  # tried for in an image; one that finds no place is left out
+SIZE = (24.0, 112.0)  # pixels, side of the square of equal area; COCO's bins part at 32 and 96
+VISIBLE_SHARE, VISIBLE_PIXELS = 0.85, 140  # an object of which less shows is not placed
 FINE = 4  # samples across a pixel, for smooth edges
 CONTRAST = 30.0  # CIE76 difference of a fill to what lies around it; 2.3 is just noticeable
 
@@ -38,7 +38,7 @@ OUTLINES = {
 }
 CLASSES = tuple(OUTLINES)
 TURN = 0.3  # radians, of a shape to either side
-HUE_SPREAD = 60.0  # degrees of hue to either side of a class's own; neighbouring classes overlap
+HUE_SPREAD = 50.0  # degrees of hue to either side of a class's own; neighbouring classes overlap
 
 
 class Shape(NamedTuple):
