@@ -82,7 +82,9 @@ def test_a_shape_shows_at_least_a_third_of_itself():
 
 def test_every_class_is_there_in_every_size(many):
     seen = {(a["category_id"], "sml"[(a["area"] >= 32**2) + (a["area"] > 96**2)]) for a in chain(*many)}
-    assert seen == {(1 + i, size) for i in range(len(CLASSES)) for size in "sml"}
+    # Only a star of COCO's large size is missing: its points would reach out of the image.
+    large_star = (1 + CLASSES.index("star"), "l")
+    assert seen == {(1 + i, size) for i in range(len(CLASSES)) for size in "sml"} - {large_star}
 
 
 def test_one_image_in_25_is_empty(tmp_path):
