@@ -1,6 +1,7 @@
 """Two processes on the CPU do what one does."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ def step(backbone, images):
 
 def process(rank, arguments, images, port, results):
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    if Path("/sys/class/net/lo").exists():
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo asks the network for this machine's name
     dist.init_process_group("gloo", rank=rank, world_size=2)
     torch.set_num_threads(1)
     backbone = randomise(MaxViT(arch=SMALL, **arguments)).train()

@@ -189,14 +189,20 @@ def test_a_tool_runs_from_anywhere_and_explains_itself(tool, tmp_path):
     assert "--data DIR" in ran.stdout
 
 
-def test_two_processes_train_through_the_launcher_script(shapes, tmp_path):
-    options = ["--data", str(shapes), "--work-dir", str(tmp_path / "two"), "--cfg-options", *TWO_STEPS]
-    script = ["bash", str(ROOT / "tools/dist_train.sh"), PICO, "2", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PORT": "29571", "PYTHON": sys.executable}
-    environment.pop("LOCAL_RANK")
-    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert (tmp_path / "two/iter_2.pth").is_file()
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("dist_train.sh", "C 8 --amp", "--nproc_per_node=8 {tools}/train.py C --amp --launcher pytorch"),
+        ("dist_test.sh", "C W 2 --tta", "--nproc_per_node=2 {tools}/test.py C W --tta --launcher pytorch"),
+    ],
+)
+def test_a_script_starts_a_process_for_each_gpu(script, arguments, expected):
+    command = ["bash", str(ROOT / "tools" / script), *arguments.split()]
+    said = subprocess.run(
+        command, env={**os.environ, "PYTHON": "echo"}, capture_output=True, text=True
+    ).stdout
+    assert said.startswith("-m torch.distributed.run --nnodes=1 --node_rank=0 --master_addr=127.0.0.1")
+    assert said.strip().endswith(expected.format(tools=ROOT / "tools"))
 
 
 def test_the_demo_ends_with_its_figures_and_where_to_look(tmp_path, capsys):
