@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,16 +14,22 @@ Series = dict[str, tuple[list[int], list[float]]]
 
 
 def read_log(work_dir: Path) -> tuple[Series, Series]:
-    """Losses and metrics of all runs in a work directory, a resumed one's after the one it goes on from.
+    """Losses and metrics of the newest run in a work directory, with the runs that it resumed.
 
     Returns:
         two dicts of name -> (steps, values); a metric stands at the last step before it was measured.
     """
     losses: dict[str, dict[int, float]] = {}
     metrics: dict[str, dict[int, float]] = {}
+    earliest: float = math.inf
     for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        records = list(read_records(log))
+        first = next((record["step"] for record in records if "lr" in record), None)
+        if first is not None and first <= earliest:
+            losses, metrics = {}, {}  # from the start again: what is there is of another run
+            earliest = first
         step = 0
-        for record in map(json.loads, log.read_text().splitlines()):
+        for record in records:
             # An evaluation counts in epochs, training in steps: only training reports a learning rate.
             if "lr" in record:
                 step = record["step"]
@@ -31,6 +39,15 @@ def read_log(work_dir: Path) -> tuple[Series, Series]:
             for name in names:
                 kept.setdefault(name, {})[step] = record[name]
     return as_series(losses), as_series(metrics)
+
+
+def read_records(log: Path) -> Iterator[dict]:
+    """The records of a log; a last line that a killed run did not finish is left out."""
+    for line in log.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
 
 
 def as_series(values: dict[str, dict[int, float]]) -> Series:

@@ -30,7 +30,10 @@ def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
     options = ["--cfg-options", *args.cfg_options] if args.cfg_options else []
 
     print("demo: making the embedded data set in data/shapes", flush=True)
-    make_shapes(Path("data/shapes"), *args.images)
+    try:
+        make_shapes(Path("data/shapes"), *args.images)
+    except (FileExistsError, ValueError) as error:
+        raise SystemExit(f"demo: {error}") from error
     started = time.monotonic()
     train([CONFIG, "--work-dir", str(args.work_dir), *options])
     minutes = (time.monotonic() - started) / 60

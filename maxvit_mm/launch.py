@@ -25,6 +25,7 @@ from .datasets.coco_folder import DataError, inspect
 from .datasets.retarget import dataset_configs, point_config_at
 
 PACKAGE = Path(__file__).resolve().parent
+META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
 def train(argv: Sequence[str] | None = None) -> Runner:
@@ -47,7 +48,7 @@ def train(argv: Sequence[str] | None = None) -> Runner:
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
-        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             raise SystemExit(f"--auto-scale-lr: {args.config} sets no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
@@ -115,8 +116,6 @@ def common_parser(description: str) -> argparse.ArgumentParser:
 def read_config(args: argparse.Namespace, to_train: bool) -> Config:
     """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    # MMEngine reads checkpoints in more than one place; this holds for all of them.
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     setup_cache_size_limit_of_dynamo()
     path = find_config(args.config)
     cfg = Config.fromfile(path)
@@ -128,6 +127,11 @@ def read_config(args: argparse.Namespace, to_train: bool) -> Config:
             print(folder.describe())
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    if (cfg.model.get("init_cfg") or {}).get("type") == "Pretrained":
+        raise SystemExit(
+            "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
+            "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
+        )
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
@@ -139,6 +143,8 @@ def find_config(name: str) -> Path:
     """A config by its path, or one of ours by its name, from any working directory."""
     if Path(name).is_file():
         return Path(name)
+    if Path(name).parent not in (Path(), Path("configs")):
+        raise SystemExit(f"there is no config {name}")
     # An installed package carries its configs as OpenMMLab's packages do; a clone has them beside it.
     folder = next(path for path in (PACKAGE / ".mim/configs", PACKAGE.parent / "configs") if path.is_dir())
     path = (folder / Path(name).name).with_suffix(".py")
@@ -150,7 +156,8 @@ def find_config(name: str) -> Path:
 
 def trains_masks(cfg: Config) -> bool:
     """Whether the training data must have masks: its pipeline loads them."""
-    return "'with_mask': True" in str(cfg.train_dataloader.to_dict())
+    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
+    return "'with_mask': True" in str(loader.to_dict())
 
 
 def require_data(cfg: Config, loaders: Sequence[str]) -> None:
@@ -172,6 +179,11 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
 
 def use_gloo(cfg: Config) -> None:
     """Several processes on CPUs, where MMEngine's own ways insist on a GPU for each."""
+    if "SyncBN" in str(cfg.model.to_dict()):
+        raise SystemExit(
+            "SyncBN needs a GPU for each process, and PyTorch sees none here: run one process, without "
+            "--launcher, or add --cfg-options model.backbone.norm_cfg.type=BN"
+        )
     torch.distributed.init_process_group("gloo")
     cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
 
@@ -198,8 +210,9 @@ def mirrored(pipeline: Sequence[Any]) -> list[Any]:
     """A test pipeline whose last step packs the image and its mirror image."""
     steps = deepcopy(list(pipeline))
     pack = steps.pop()
-    pack["meta_keys"] = (*pack["meta_keys"], "flip", "flip_direction")
-    flips = [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)]
+    pack["meta_keys"] = (*pack.get("meta_keys", META_KEYS), "flip", "flip_direction")
+    # The first view's truth is what the pictures show, so it is the image as it lies.
+    flips = [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)]
     return [*steps, dict(type="TestTimeAug", transforms=[flips, [pack]])]
 
 

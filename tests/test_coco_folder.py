@@ -3,8 +3,10 @@
 import json
 
 import mmcv
+import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as rle
 
 from maxvit_mm.datasets.coco_folder import DataError, inspect
 
@@ -132,6 +134,10 @@ def test_what_is_no_annotation_file_is_refused(tmp_path, text, said):
 
 
 RUNS = {"size": [32, 48], "counts": [100, 20, 32 * 48 - 120]}
+CUT = {
+    "size": [32, 48],
+    "counts": rle.encode(np.eye(32, 48, dtype=np.uint8, order="F"))["counts"].decode()[:-3],
+}
 
 # The list, the place in it, what it is changed to; None takes the key away. What must be said.
 FAULTS = {
@@ -158,6 +164,10 @@ FAULTS = {
     "flat polygon": ("annotations", 0, {"segmentation": SQUARE[0]}, "neither polygons nor run"),
     "polygon outside": ("annotations", 0, {"segmentation": [[0, 0, 9, 0, 9, 35]]}, "reaches out"),
     "runs of another size": ("annotations", 0, {"segmentation": {**RUNS, "size": []}}, "'size'"),
+    "small image": ("images", 0, {"height": 31}, "under 32 pixels, which MaxViT cannot take"),
+    "negative runs": ("annotations", 0, {"segmentation": {**RUNS, "counts": [-9, 1545]}}, "neither"),
+    "no digits": ("annotations", 0, {"segmentation": {**RUNS, "counts": "zzzz~~~"}}, "neither"),
+    "compressed, cut short": ("annotations", 0, {"segmentation": CUT}, "not add up"),
     "runs too short": ("annotations", 0, {"segmentation": {**RUNS, "counts": [9]}}, "not add up"),
 }  # fmt: skip
 

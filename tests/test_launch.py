@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
@@ -17,7 +18,7 @@ from mmengine.visualization import Visualizer
 from maxvit_mm.checkpoint import load_from_local
 from maxvit_mm.datasets.shapes import make_shapes
 from maxvit_mm.demo import demo
-from maxvit_mm.launch import evaluate, find_config, train
+from maxvit_mm.launch import evaluate, find_config, train, use_tta
 
 ROOT = Path(__file__).parents[1]
 PICO = "mask_rcnn_maxvit_pico_shapes"
@@ -94,6 +95,33 @@ def test_test_time_augmentation_keeps_the_masks(trained, shapes):
     assert "coco/segm_mAP" in metrics
 
 
+def test_the_views_of_test_time_augmentation_differ_and_the_truth_is_the_images_own(shapes):
+    cfg = Config.fromfile(find_config(PICO))
+    cfg.test_dataloader.dataset.update(data_root=str(shapes))
+    plain = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    use_tta(cfg)
+    views = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    assert [sample.flip for sample in views["data_samples"]] == [False, True]
+    assert views["inputs"][0].equal(plain["inputs"])
+    assert views["inputs"][1].equal(plain["inputs"].flip(2))
+    truth, own = (sample.gt_instances.bboxes for sample in (views["data_samples"][0], plain["data_samples"]))
+    assert truth.tensor.equal(own.tensor)
+
+
+def test_steps_are_seeded_so_that_a_resumed_run_repeats_an_uninterrupted_one(shapes, tmp_path):
+    options = [*TWO_STEPS, "train_cfg.max_iters=4", "train_cfg.val_interval=9"]
+    options += ["model.backbone.drop_path_rate=0.2", "train_dataloader.num_workers=1"]
+
+    def run(work_dir, *resume):
+        train([PICO, "--data", str(shapes), "--work-dir", work_dir, *resume, "--cfg-options", *options])
+        return load_from_local(f"{work_dir}/iter_4.pth")["state_dict"]
+
+    whole = run("whole")
+    resumed = run("resumed", "--resume", "whole/iter_2.pth")  # a checkpoint by its name
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, msg=name)
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(shapes, tmp_path):
     base = [str(ROOT / "configs/_base_" / name) for name in ("shapes_instance.py", "schedule_1x.py")]
     base += [str(ROOT / "configs/_base_" / name) for name in ("mask_rcnn_maxvit_pico_fpn.py", "runtime.py")]
@@ -154,6 +182,28 @@ def test_a_wrong_checkpoint_is_refused_without_a_traceback(shapes, tmp_path):
     assert "web page" in refusal(evaluate, PICO, "page.pth", "--data", str(shapes))
 
 
+def test_a_checkpoint_of_another_network_is_refused_and_not_evaluated(trained, shapes):
+    torch.save({"state_dict": {"some.weight": torch.zeros(3)}}, "other.pth")
+    message = refusal(evaluate, PICO, "other.pth", "--data", str(shapes), "--cfg-options", *QUICK)
+    assert "other.pth does not fit this detector; nothing was started" in message
+    assert "1 left over: some.weight" in message
+    options = ["--cfg-options", *TWO_STEPS, "load_from=other.pth"]
+    assert "does not fit" in refusal(train, PICO, "--data", str(shapes), *options)
+    options = ["--cfg-options", "model.init_cfg.type=Pretrained", "model.init_cfg.checkpoint=other.pth"]
+    assert "load_from" in refusal(train, PICO, "--data", str(shapes), *options)
+
+
+def test_heads_for_other_classes_may_start_at_random(trained, shapes, tmp_path):
+    checkpoint = torch.load(trained / "iter_2.pth", weights_only=False)  # our own, made above
+    state = checkpoint["state_dict"]
+    name = "roi_head.bbox_head.fc_cls.weight"
+    torch.save({"state_dict": {**state, name: state[name][:2]}}, "other_classes.pth")
+    options = ["--cfg-options", *TWO_STEPS, "load_from=other_classes.pth"]
+    train([PICO, "--data", str(shapes), "--work-dir", "w", *options])
+    log = next(Path("w").glob("*/*.log")).read_text()
+    assert "other_classes.pth fits only in part; the rest starts at random" in log
+
+
 def test_options_that_cannot_work_are_refused(shapes, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "needs a GPU" in refusal(train, PICO, "--data", str(shapes), "--amp")
@@ -178,6 +228,14 @@ def test_a_config_is_found_by_its_path_or_by_the_name_of_one_of_ours(tmp_path):
     assert "ours are mask_rcnn_maxvit_pico_shapes, mask_rcnn" in refusal(
         lambda names: find_config(*names), "mask_rcnn_maxvit_q_coco"
     )
+    mistyped = "/elsewhere/mask_rcnn_maxvit_t_coco.py"  # not ours in its stead
+    assert refusal(lambda names: find_config(*names), mistyped) == f"there is no config {mistyped}"
+
+
+def test_batches_cannot_be_normalised_across_processes_without_gpus(shapes, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = refusal(train, "mask_rcnn_maxvit_t_coco", "--data", str(shapes), "--launcher", "pytorch")
+    assert "SyncBN needs a GPU" in message
 
 
 @pytest.mark.parametrize("tool", ["train.py", "test.py"])

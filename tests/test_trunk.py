@@ -5,6 +5,7 @@ from conftest import SMALL, randomise
 from torch.utils.flop_counter import FlopCounterMode
 
 from maxvit_mm.network import Trunk, find_variant
+from maxvit_mm.network.attention import attention
 
 SIZES = [(32, 32), (97, 161), (112, 137), (200, 333), (224, 224)]
 
@@ -76,6 +77,18 @@ def test_attention_and_bias_are_fp32_in_mixed_precision_and_maps_are_finite():
         assert c.isfinite().all()
         assert (a - b).abs().mean() < 0.05 * a.abs().mean()
         assert (a - c).abs().mean() < 0.05 * a.abs().mean()
+
+
+def test_softmax_and_bias_are_fp32_whatever_the_precision_of_q_k_and_v():
+    # Logits around 300 and a bias of a hundredth: bf16 has steps of 2 there, and would lose the bias.
+    q = torch.full((1, 1, 5, 32), 3.0, dtype=torch.bfloat16)
+    k = torch.full((1, 1, 5, 32), 18.0, dtype=torch.bfloat16)
+    v = torch.eye(5, 32, dtype=torch.bfloat16)[None, None]
+    bias = torch.linspace(0, 0.5, 5).expand(1, 5, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = attention(q, k, v, bias)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out[0, 0, :, :5].float(), bias[0].softmax(-1), rtol=4e-3, atol=0)
 
 
 def test_in_a_new_network_every_branch_has_a_say_and_none_explodes():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from ..network.trunk import SMALLEST_IMAGE
 from .coco_entries import Boxed, Entry, sentence
 
 SLACK = 1  # pixels beyond the border: a tool that counts from 1 or rounds is no reason to refuse
@@ -53,6 +54,15 @@ def image_problems(where: str, folder: Path, images: list[Entry]) -> Iterator[st
             resized.append(f"{image['file_name']} ({real}, stated {said})")
     yield from sentence(where, "files that are not readable as images", unread)
     yield from sentence(where, "images of another size than stated (EXIF applied)", resized)
+    small = (
+        f"{i['file_name']} ({i['width']}x{i['height']})" for i in images if smaller_side(i) < SMALLEST_IMAGE
+    )
+    what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take and MMDetection does not train on"
+    yield from sentence(where, what, small)
+
+
+def smaller_side(image: Entry) -> int:
+    return min(image["width"], image["height"])
 
 
 def size_on_disk(file: Path) -> tuple[int, int] | None:
@@ -92,6 +102,29 @@ def mask_problems(where: str, boxed: Boxed, needed: bool) -> Iterator[str]:
         yield from sentence(where, f"annotations that {fault}", named)
 
 
+def decode_runs(text: str) -> list[int] | None:
+    """COCO's compressed run lengths: base 32, least digit first, each a difference to the one two before.
+
+    The format of `rleFrString` in pycocotools, which checks nothing. None where the text is cut short or
+    holds a character that is no digit.
+    """
+    runs: list[int] = []
+    value, shift = 0, 0
+    for digit in text.encode():
+        digit -= 48
+        if not 0 <= digit < 64:
+            return None
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:  # more digits follow
+            continue
+        if digit & 16:  # a negative number
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value, shift = 0, 0
+    return None if shift else runs
+
+
 def mask_fault(mask: Any, width: int, height: int) -> str | None:
     """What is wrong with polygons [[x, y, x, y, ...], ...] or run lengths, if anything is."""
     malformed = "have a segmentation that is neither polygons nor run lengths"
@@ -101,10 +134,11 @@ def mask_fault(mask: Any, width: int, height: int) -> str | None:
         counts = mask.get("counts")
         if mask.get("size") != [height, width]:
             return "have run lengths whose 'size' is not [height, width] of their image"
-        if isinstance(counts, list) and all(type(count) is int for count in counts):
-            fits = sum(counts) == width * height
-            return None if fits else "have run lengths that do not add up to their image's pixels"
-        return None if isinstance(counts, str) else malformed
+        counts = decode_runs(counts) if isinstance(counts, str) else counts
+        if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+            return malformed
+        fits = sum(counts) == width * height
+        return None if fits else "have run lengths that do not add up to their image's pixels"
     try:
         for polygon in mask:
             if len(polygon) < 6:

@@ -14,7 +14,7 @@ from pycocotools import mask as rle
 
 from .scenes import CLASSES, Layout, lay_out, paint
 
-VERSION = 1  # to be raised with every change of what is drawn: older folders are then made again
+VERSION = 2  # to be raised with every change of what is drawn: older folders are then made again
 STAMP = "maxvit_mm_shapes.json"
 SPLITS = ("train2017", "val2017")
 EMPTY_EVERY = 25  # one image in so many shows no object
