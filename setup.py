@@ -45,12 +45,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["maxvit_mm*"]),
+    package_data={"maxvit_mm": ["imagenet_1k.txt"]},
     cmdclass={"build_py": BuildWithMim},
     install_requires=[
         "torch>=2.6",  # older ones cannot load a checkpoint safely
         "mmengine>=0.10.7,<1.0",
         "mmdet==3.3.0",
+        "numpy>=1.25",
         "einops",
+        "safetensors",
         "tensorboard",
         "setuptools<81",  # mmengine imports pkg_resources, which 81 warns of and 82 lacks
         # Neither mmcv nor mmcv-lite: both own the folder `mmcv/`, so the user picks one, below.
@@ -58,6 +61,9 @@ setup(
     extras_require={
         "lite": ["mmcv-lite==2.1.0"],
         "compiled": ["mmcv==2.1.0"],
+        "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "test": ["pytest", "ruff", "mypy"],
+        # Implementations to compare with, for `make test-peers`.
+        "peers": ["timm", "torchvision", "tensorflow-cpu"],
     },
 )

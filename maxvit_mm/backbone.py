@@ -12,9 +12,11 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .checkpoint import load_completely, read_state_dict
-from .network import STRIDES, Trunk, find_variant
+from .checkpoint import CheckpointError, Weights, read_weights
+from .loading import load_completely
+from .network import STRIDES, Trunk, find_convention, find_variant
 from .network.mbconv import BN_EPS, BN_MOMENTUM
+from .weights.origins import recognise
 
 
 @MODELS.register_module()
@@ -40,6 +42,7 @@ class MaxViT(BaseModule):
         norm_eval: keep every BatchNorm at its running statistics while training.
         with_cp: activation checkpointing, a block at a time: less memory, about a third more time, the
             same results.
+        convention: 'official', or 'torchvision' for the weights of its `maxvit_t`, which is another function.
         init_cfg: OpenMMLab's; `dict(type='Pretrained', checkpoint=...)` loads every tensor or stops.
 
     Returns (of `forward`): for images [B, 3, H, W] a tuple of maps [B, C, ceil(H / stride), ceil(W /
@@ -60,6 +63,7 @@ class MaxViT(BaseModule):
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
         with_cp: bool = False,
+        convention: str = "official",
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
@@ -75,6 +79,8 @@ class MaxViT(BaseModule):
         self.out_channels = [variant.widths[i] for i in self.out_indices]
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.convention = convention
+        self.pretrained: dict[str, Any] = {}  # what the file of the loaded weights says about them
         self.trunk = Trunk(
             variant,
             partition_size,
@@ -83,6 +89,7 @@ class MaxViT(BaseModule):
             stages=self.out_indices[-1] + 1,
             norm=norm,
             checkpointing=with_cp,
+            convention=find_convention(convention),
         )
         for module in self.frozen_modules():
             module.requires_grad_(False)
@@ -115,14 +122,17 @@ class MaxViT(BaseModule):
             super().init_weights()
             return
         cfg: Any = self.init_cfg
-        state = read_state_dict(cfg["checkpoint"], prefix=cfg.get("prefix"))
+        source = cfg["checkpoint"]
+        weights = read_weights(source, prefix=cfg.get("prefix"))
+        check_origin(weights, source, self.convention)
         # A checkpoint may hold what a detector has no use for: the head, and stages after the last output.
         unused = (
             "head.",
             *[f"trunk.stages.{i}." for i in range(len(self.trunk.stages), len(STRIDES))],
         )
-        loaded = load_completely(self, state, cfg["checkpoint"], may_be_left_over=unused)
-        print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {cfg['checkpoint']}", "current")
+        loaded = load_completely(self, weights.tensors, source, may_be_left_over=unused)
+        print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}", "current")
+        self.pretrained = weights.about
         self._is_init = True
 
 
@@ -132,7 +142,30 @@ def is_pretrained(init_cfg: dict | list[dict] | None) -> bool:
     return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
 
 
+def check_origin(weights: Weights, source: str, convention: str) -> None:
+    """Refuse another implementation's weights, by name, and those of another function."""
+    origin = recognise(weights.tensors)
+    if origin is not None and origin.name != "maxvit_mm":
+        raise CheckpointError(
+            f"{source} is a checkpoint of {origin.title}: convert it first, with "
+            f"`python tools/convert_weights.py {source} maxvit.pth`, and name that"
+        )
+    if origin is not None and not any(name.startswith("trunk.") for name in weights.tensors):
+        raise CheckpointError(
+            f"{source} is a whole detector: take its backbone with init_cfg=dict(type='Pretrained', "
+            f"checkpoint='{source}', prefix='backbone.')"
+        )
+    theirs = weights.about.get("convention", convention)
+    if theirs != convention:
+        raise CheckpointError(
+            f"{source} holds weights of the {theirs} MaxViT, another function than the {convention} one: set "
+            f"convention='{theirs}' of the backbone"
+        )
+
+
 def check_stages(out_indices: Sequence[int], frozen_stages: int) -> None:
+    if isinstance(out_indices, int):
+        raise ValueError(f"out_indices is a sequence, such as ({out_indices},); got {out_indices}")
     indices = list(out_indices)
     if not indices or indices != sorted(set(indices)) or not set(indices) <= set(range(len(STRIDES))):
         raise ValueError(f"out_indices are some of 0, 1, 2, 3 in rising order; got {out_indices}")

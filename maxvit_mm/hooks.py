@@ -1,4 +1,4 @@
-"""What a training run does beside training: check the classes, repeat a resumed epoch, draw its curves."""
+"""What a training run does beside training: checks before it, equal randomness after a resume, curves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from pycocotools.coco import COCO
 
+from .backbone import MaxViT
+from .checkpoint import CheckpointError
 from .curves import draw_curves
+from .loading import differences
+
+# Of the 80 classes, in their order; ten numbers were never given.
+COCO_IDS = sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 
 @HOOKS.register_module()
@@ -44,9 +51,8 @@ def plain_datasets(dataset: Any) -> Iterator[Any]:
 def check_class_names(dataset: Any) -> None:
     dataset.full_init()
     wanted = list(dataset.metainfo["classes"])
-    standard = wanted == list(type(dataset).METAINFO.get("classes", ()))
-    if standard and len(dataset.cat_ids) == len(wanted):
-        return  # COCO's own classes, all found: spare COCO's users a second look at a large file
+    if wanted == list(type(dataset).METAINFO.get("classes", ())) and list(dataset.cat_ids) == COCO_IDS:
+        return  # COCO itself: spare its users a second look at a large file
     categories = COCO(dataset.ann_file).loadCats(dataset.cat_ids)
     found = [category["name"] for category in categories]
     if found == wanted:
@@ -64,14 +70,91 @@ def check_class_names(dataset: Any) -> None:
 
 
 @HOOKS.register_module()
-class ReseedHook(Hook):
-    """Seed each epoch by its number, so that a resumed run draws what an uninterrupted one draws.
+class CompleteLoadHook(Hook):
+    """Account for every tensor of a checkpoint that a run starts from.
 
-    Stochastic depth and sampling of boxes then repeat exactly; so does augmentation without workers.
+    MMEngine loads what fits and goes on, with random weights for the rest. Here testing and resuming stop
+    where one tensor is missing, left over or misshapen. Training from `load_from` may replace heads, for
+    other classes: it stops only where the backbone is incomplete, and warns of the rest.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        state = checkpoint.get("state_dict", checkpoint)
+        state = {name.removeprefix("module."): state[name] for name in state}
+        own = unwrapped(runner.model).state_dict()
+        own = {name.removeprefix("module."): own[name] for name in own}
+        problems = differences(own, state)
+        if not problems:
+            return
+        source = getattr(runner, "_load_from", None) or "the checkpoint"
+        may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+        if may_differ:
+            prefix = "backbone."
+            own, state = ({n: t for n, t in each.items() if n.startswith(prefix)} for each in (own, state))
+            if not differences(own, state):
+                runner.logger.warning(f"{source} fits only in part; the rest starts at random:\n{problems}")
+                return
+        raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
+
+
+@HOOKS.register_module()
+class NormalizationHook(Hook):
+    """Say so, before the first step, where images are not normalised as the pretrained weights expect."""
+
+    def before_run(self, runner: Runner) -> None:
+        model = unwrapped(runner.model)
+        preprocessor = getattr(model, "data_preprocessor", None)
+        for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):
+            for problem in normalization_problems(backbone.pretrained, preprocessor):
+                runner.logger.warning(problem)
+
+
+def unwrapped(model: Any) -> torch.nn.Module:
+    """The detector inside MMEngine's wrapper for several processes."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator[str]:
+    """What a data preprocessor does to images that weights with these metadata were not trained for."""
+    if not about or preprocessor is None:
+        return
+    if about["mean"] is None:
+        yield (
+            f"NORMALISATION NOT CHECKED: the converted {about['source']} does not say with what mean and std "
+            f"it was trained; convert it again with --normalization"
+        )
+        return
+    for key in ("mean", "std"):
+        value = getattr(preprocessor, key, None)
+        here = None if value is None else value.flatten().tolist()
+        if here is None or any(abs(a - b) > 0.5 for a, b in zip(here, about[key], strict=True)):
+            yield (
+                f"NORMALISATION DIFFERS: the pretrained weights ({about['source']}) were trained with {key} "
+                f"{about[key]}, this config has {here}: set model.data_preprocessor.{key}={about[key]}"
+            )
+    if not getattr(preprocessor, "_channel_conversion", False):
+        yield (
+            "CHANNELS DIFFER: the pretrained weights were trained on RGB and images are loaded as BGR: set "
+            "model.data_preprocessor.bgr_to_rgb=True"
+        )
+
+
+@HOOKS.register_module()
+class ReseedHook(Hook):
+    """Seed each step by its number, so that a resumed run draws what an uninterrupted one draws.
+
+    Stochastic depth and sampling of boxes then repeat exactly. Augmentation does where workers do it, whom
+    MMEngine seeds; and, in training by epochs, without workers too.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
-        seed = runner.seed + runner.epoch * get_world_size() + get_rank()
+        self.seed(runner)  # the first images of an epoch are augmented before its first step
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        self.seed(runner)
+
+    def seed(self, runner: Runner) -> None:
+        seed = runner.seed + runner.iter * get_world_size() + get_rank()
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)

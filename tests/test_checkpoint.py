@@ -1,6 +1,9 @@
 import os
 import pickle
 from collections import OrderedDict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from maxvit_mm import MaxViT
-from maxvit_mm.checkpoint import CheckpointError
+from maxvit_mm.checkpoint import CheckpointError, read_weights
 
 
 @pytest.fixture
@@ -106,6 +109,26 @@ def test_a_checkpoint_cannot_reach_beyond_mmengines_statistics(tmp_path):
     torch.save({"meta": Reaches()}, tmp_path / "c.pth")
     with pytest.raises(CheckpointError, match="was not loaded"):
         CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))
+
+
+def test_a_checkpoint_from_the_web_runs_no_code_either(tmp_path, monkeypatch):
+    """MMEngine fetches it by other code than a local one."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # a widespread remedy
+    good, evil = tmp_path / "good.pth", tmp_path / "evil.pth"
+    torch.save({"state_dict": {"a": torch.ones(2)}}, good)
+    torch.save({"state_dict": RunsCode(tmp_path / "ran")}, evil)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert read_weights(f"{address}/good.pth").tensors["a"].tolist() == [1, 1]
+        with pytest.raises(CheckpointError, match="could run code: it was not loaded"):
+            read_weights(f"{address}/evil.pth")
+        server.shutdown()
+    assert not (tmp_path / "ran").exists()
+    assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"  # the user's shell stays as it was
+    assert read_weights(str(good)).tensors["a"].tolist() == [1, 1]
 
 
 def test_a_config_in_a_checkpoint_is_not_executed(tmp_path):

@@ -72,6 +72,19 @@ def test_wrapped_datasets_are_found(tmp_path):
     assert list(plain_datasets(ConcatDataset([dataset, dataset]))) == [dataset, dataset]
 
 
+def write_logs(work_dir, runs):
+    for name, lines in runs.items():
+        (work_dir / name / "vis_data").mkdir(parents=True)
+        (work_dir / name / "vis_data" / "scalars.json").write_text("\n".join(lines))
+
+
+def test_a_killed_runs_last_line_and_an_older_runs_losses_are_left_out_of_the_curve(tmp_path):
+    cut = ['{"lr": 1, "loss": 9.0, "step": 10}', '{"lr": 1, "loss": 8.']
+    fresh = ['{"lr": 1, "loss": 4.0, "step": 10}', '{"lr": 1, "loss": 3.0, "step": 20}']
+    write_logs(tmp_path, {"1": [*cut], "2": fresh, "3": ['{"lr": 1, "loss": 2.0, "step": 30}']})
+    assert read_log(tmp_path)[0] == {"loss": ([10, 20, 30], [4.0, 3.0, 2.0])}
+
+
 def test_a_resumed_runs_curve_goes_on_from_the_first_ones(tmp_path):
     runs = {
         "20260101": [dict(lr=1, loss=4.0, loss_mask=2.0, step=10), dict(lr=1, loss=3.0, step=20)],

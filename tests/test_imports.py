@@ -12,16 +12,31 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if ".mim" not in path.pa
 MAY_IMPORT = {
     "network": {"network"},
     "mmcv_ops": {"mmcv_ops"},
-    "datasets": {"datasets"},
+    "datasets": {"datasets", "network"},
     "checkpoint": set(),
+    "loading": {"network", "checkpoint"},
+    "weights": {"weights", "network", "checkpoint", "loading", "version"},
+    "classifier": {"network", "checkpoint", "loading"},
+    "classify": {"classifier", "checkpoint", "loading"},
     "curves": set(),
     "tta": set(),
     "version": set(),
-    "backbone": {"network", "checkpoint"},
-    "hooks": {"curves"},
+    "backbone": {"network", "checkpoint", "loading", "weights"},
+    "hooks": {"curves", "backbone", "checkpoint", "loading"},
     "launch": {"checkpoint", "datasets", "tta"},
     "demo": {"datasets", "launch"},
     "__init__": {"mmcv_ops", "backbone", "hooks", "version"},
+}
+
+
+# Within the network, whose drawing is the finer one.
+BENEATH = {"partition", "relative_bias", "variants", "stochastic_depth", "checkpointing", "head"}
+NETWORK = {
+    **{name: set() for name in BENEATH},
+    "attention": {"partition", "relative_bias", "stochastic_depth", "variants"},
+    "mbconv": {"stochastic_depth", "variants"},
+    "trunk": {"attention", "checkpointing", "mbconv", "partition", "variants"},
+    "__init__": {"head", "trunk", "variants"},
 }
 
 
@@ -47,6 +62,12 @@ def test_a_room_opens_only_into_the_rooms_of_the_drawing(path):
     ours, foreign = imported(path)
     assert ours <= MAY_IMPORT[room]
     assert "maxvit_mm" not in foreign  # within the house, imports are relative
+
+
+@pytest.mark.parametrize("path", (PACKAGE / "network").glob("*.py"), ids=lambda path: path.stem)
+def test_within_the_network_arrows_go_one_way(path):
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    assert {node.module for node in nodes if node.level} <= NETWORK[path.stem]
 
 
 def test_the_network_is_torch_and_einops_and_nothing_of_openmmlab():

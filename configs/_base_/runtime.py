@@ -10,6 +10,8 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="NumClassCheckHook"),
     dict(type="ClassNamesHook"),
+    dict(type="CompleteLoadHook"),
+    dict(type="NormalizationHook"),
     dict(type="ReseedHook"),
     dict(type="CurvesHook"),
 ]

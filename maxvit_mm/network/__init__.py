@@ -1,6 +1,29 @@
 """MaxViT itself, in torch and einops: nothing of OpenMMLab in here."""
 
+from .head import Head
 from .trunk import Trunk
-from .variants import STRIDES, VARIANTS, Variant, find_variant
+from .variants import (
+    CONVENTIONS,
+    HEAD_WIDTH,
+    OFFICIAL,
+    STRIDES,
+    VARIANTS,
+    Convention,
+    Variant,
+    find_convention,
+    find_variant,
+)
 
-__all__ = ["STRIDES", "VARIANTS", "Trunk", "Variant", "find_variant"]
+__all__ = [
+    "CONVENTIONS",
+    "HEAD_WIDTH",
+    "OFFICIAL",
+    "STRIDES",
+    "VARIANTS",
+    "Convention",
+    "Head",
+    "Trunk",
+    "Variant",
+    "find_convention",
+    "find_variant",
+]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .partition import Partition, over_groups
 from .relative_bias import relative_bias, resize_table, table_shape
 from .stochastic_depth import StochasticDepth
-from .variants import HEAD_WIDTH
+from .variants import HEAD_WIDTH, OFFICIAL
 
 
 class PartitionAttention(nn.Module):
@@ -61,13 +61,20 @@ class AttentionAndFFN(nn.Module):
     x: [b, height, width, width of the stage], same out.
     """
 
-    def __init__(self, width: int, partition: Partition, table_partition_size: int, drop: float):
+    def __init__(
+        self,
+        width: int,
+        partition: Partition,
+        table_partition_size: int,
+        drop: float,
+        gelu: str = OFFICIAL.gelu,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-5)
         self.attention = PartitionAttention(width, partition, table_partition_size)
         self.norm2 = nn.LayerNorm(width, eps=1e-5)
         self.ffn = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(approximate=gelu), nn.Linear(4 * width, width)
         )
         self.drop_path = StochasticDepth(drop)
 

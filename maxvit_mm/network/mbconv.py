@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .stochastic_depth import StochasticDepth
+from .variants import OFFICIAL, Convention
 
 TF_MOMENTUM = 0.99  # share of the old statistic kept; PyTorch names the new one's share
 BN_EPS, BN_MOMENTUM = 1e-3, 1 - TF_MOMENTUM
@@ -22,20 +23,38 @@ def batch_norm(width: int) -> nn.Module:
 
 
 class SameConv2d(nn.Conv2d):
-    """A 3x3 convolution with TensorFlow's 'same' padding: ceil(n / stride) rows and columns out.
+    """A 3x3 convolution with ceil(n / stride) rows and columns out.
 
-    At stride 2 an even size is padded by 0 before and 1 after, an odd one by 1 and 1.
+    TensorFlow's 'same' padding at stride 2: an even size is padded by 0 before and 1 after, an odd one by 1
+    and 1. 'symmetric' pads by 1 and 1 always.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1, bias: bool = True):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding: str = OFFICIAL.padding,
+    ):
         super().__init__(inputs, outputs, 3, stride, padding=1, groups=groups, bias=bias)
+        self.symmetric = stride == 1 or padding == "symmetric"
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == (1, 1):
+        if self.symmetric:
             return super().forward(x)
         height, width = x.shape[-2:]
         x = F.pad(x, (width % 2, 1, height % 2, 1))
         return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+
+def average_pool(kernel: int) -> nn.Module:
+    """The stride-2 average of a shortcut: ceil(n / 2) rows and columns out."""
+    if kernel == 3:
+        return nn.AvgPool2d(3, stride=2, padding=1)
+    # ceil_mode reaches past the last odd row, and leaves what is not there out of the average
+    return nn.AvgPool2d(2, ceil_mode=True)
 
 
 class SqueezeExcitation(nn.Module):
@@ -64,20 +83,23 @@ class MBConv(nn.Module):
         stride: int,
         drop: float,
         norm: Callable[[int], nn.Module] = batch_norm,
+        convention: Convention = OFFICIAL,
     ):
         super().__init__()
         middle = EXPANSION * outputs
         self.pre_norm = norm(inputs)
         self.expand = nn.Conv2d(inputs, middle, 1, bias=False)
         self.norm1 = norm(middle)
-        self.depthwise = SameConv2d(middle, middle, stride, groups=middle, bias=False)
+        self.depthwise = SameConv2d(
+            middle, middle, stride, groups=middle, bias=False, padding=convention.padding
+        )
         self.norm2 = norm(middle)
         self.se = SqueezeExcitation(middle, outputs // SQUEEZE)
         self.shrink = nn.Conv2d(middle, outputs, 1)
-        # ceil_mode reaches past the last odd row, and leaves what is not there out of the average
-        self.pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        self.act = nn.GELU(approximate="tanh")
+        self.pool = average_pool(convention.shortcut_pool) if stride == 2 else nn.Identity()
+        projects = inputs != outputs or (stride == 2 and convention.shortcut_conv == "stride 2")
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if projects else nn.Identity()
+        self.act = nn.GELU(approximate=convention.gelu)
         self.drop_path = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:

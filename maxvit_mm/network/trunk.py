@@ -11,7 +11,7 @@ from .attention import AttentionAndFFN
 from .checkpointing import checkpointed
 from .mbconv import MBConv, SameConv2d, batch_norm
 from .partition import Block, Grid
-from .variants import STRIDES, Variant
+from .variants import OFFICIAL, STRIDES, Convention, Variant
 
 SMALLEST_IMAGE = STRIDES[-1]  # the last stage needs a token
 Norm = Callable[[int], nn.Module]
@@ -23,11 +23,11 @@ class Stem(nn.Module):
     images: [b, 3, height, width] -> [b, width of the stem, ceil(height / 2), ceil(width / 2)].
     """
 
-    def __init__(self, width: int, norm: Norm = batch_norm):
+    def __init__(self, width: int, norm: Norm = batch_norm, convention: Convention = OFFICIAL):
         super().__init__()
-        self.conv1 = SameConv2d(3, width, stride=2)
+        self.conv1 = SameConv2d(3, width, stride=2, padding=convention.padding)
         self.norm = norm(width)
-        self.act = nn.GELU(approximate="tanh")
+        self.act = nn.GELU(approximate=convention.gelu)
         self.conv2 = SameConv2d(width, width)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -47,12 +47,13 @@ class MaxViTBlock(nn.Module):
         stride: int,
         table_partition_size: int,
         drop: float,
-        norm: Norm,
+        norm: Norm = batch_norm,
+        convention: Convention = OFFICIAL,
     ):
         super().__init__()
-        self.mbconv = MBConv(inputs, outputs, stride, drop, norm)
-        self.block_attention = AttentionAndFFN(outputs, Block, table_partition_size, drop)
-        self.grid_attention = AttentionAndFFN(outputs, Grid, table_partition_size, drop)
+        self.mbconv = MBConv(inputs, outputs, stride, drop, norm, convention)
+        self.block_attention = AttentionAndFFN(outputs, Block, table_partition_size, drop, convention.gelu)
+        self.grid_attention = AttentionAndFFN(outputs, Grid, table_partition_size, drop, convention.gelu)
 
     def forward(self, x: Tensor, partition_size: tuple[int, int]) -> Tensor:
         x = self.mbconv(x)  # local, learned downsampling
@@ -75,6 +76,7 @@ class Trunk(nn.Module):
         stages: how many of the four stages to build.
         norm: makes a batch normalisation for a number of channels.
         checkpointing: compute a block's activations again in the backward pass, instead of keeping them.
+        convention: whose MaxViT it is, where implementations differ.
     """
 
     def __init__(
@@ -86,11 +88,12 @@ class Trunk(nn.Module):
         stages: int = len(STRIDES),
         norm: Norm = batch_norm,
         checkpointing: bool = False,
+        convention: Convention = OFFICIAL,
     ):
         super().__init__()
         self.partition_size = partition_size
         self.checkpointing = checkpointing
-        self.stem = Stem(variant.stem_width, norm)
+        self.stem = Stem(variant.stem_width, norm, convention)
         # The schedule counts the blocks of the whole network, also where the last stages are not built.
         blocks_in_all = sum(variant.depths)
         self.stages = nn.ModuleList()
@@ -100,7 +103,9 @@ class Trunk(nn.Module):
             for i in range(depth):
                 stride = 2 if i == 0 else 1
                 drop = drop_path_rate * built / blocks_in_all
-                blocks.append(MaxViTBlock(inputs, width, stride, table_partition_size, drop, norm))
+                blocks.append(
+                    MaxViTBlock(inputs, width, stride, table_partition_size, drop, norm, convention)
+                )
                 inputs, built = width, built + 1
             self.stages.append(blocks)
         self.apply(initialise)
@@ -110,6 +115,8 @@ class Trunk(nn.Module):
 
         Any height and width of 32 pixels or more, another at each call.
         """
+        if images.ndim != 4:
+            raise ValueError(f"images are a batch [b, 3, height, width]; got {list(images.shape)}")
         height, width = images.shape[-2:]
         if min(height, width) < SMALLEST_IMAGE:
             raise ValueError(

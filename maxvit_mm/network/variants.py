@@ -1,4 +1,4 @@
-"""The sizes of MaxViT: one row each."""
+"""The sizes of MaxViT, and the conventions of its implementations: one row each."""
 
 from __future__ import annotations
 
@@ -25,6 +25,33 @@ VARIANTS = {
     "large": Variant(128, (128, 256, 512, 1024), (2, 6, 14, 2)),
     "xlarge": Variant(192, (192, 384, 768, 1536), (2, 6, 14, 2)),
 }
+
+
+class Convention(NamedTuple):
+    """Where implementations compute different functions. Weights of one are wrong in the other."""
+
+    gelu: str = "tanh"  # its approximation in `torch.nn.GELU`; 'none' is the exact one
+    padding: str = "same"  # of a stride-2 convolution: TensorFlow's 'same', or 'symmetric'
+    shortcut_pool: int = 2  # kernel of a stride-2 shortcut's average; 3 counts its padding as zeros
+    shortcut_conv: str = "widths differ"  # where a shortcut has a 1x1 convolution; or 'stride 2'
+
+
+OFFICIAL = Convention()
+CONVENTIONS = {
+    "official": OFFICIAL,
+    "torchvision": Convention("none", "symmetric", 3, "stride 2"),
+}
+
+
+def find_convention(name: str) -> Convention:
+    """Return the `Convention` of that name.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in CONVENTIONS:
+        raise ValueError(f"MaxViT has no convention {name!r}: use one of {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]
 
 
 def find_variant(arch: str | dict) -> Variant:

@@ -1,0 +1,1 @@
+"""Released checkpoints -> ours, complete or an error; one file for each origin."""

@@ -1,0 +1,36 @@
+"""Our own checkpoints, and MMDetection's, which hold our backbone among other things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from .translation import Translated
+
+TITLE = "maxvit_mm"
+SIGN = r"(?:.+\.)?trunk\.stages\.0\.0\..+"
+
+STEM = r"((?:.+\.)?)trunk\.stem\.conv1\.weight"
+
+
+def translate(tensors: Mapping[str, Tensor]) -> Translated:
+    """Take out the network, with the classification head where there is one.
+
+    A checkpoint of ours begins its names with `trunk.` and `head.`, a detector with `backbone.trunk.`. What
+    else a detector holds is not the backbone's; what else ours holds is left over.
+    """
+    prefixes = [match[1] for name in tensors if (match := re.fullmatch(STEM, name))]
+    if len(prefixes) != 1:
+        return Translated({}, ["trunk.stem.conv1.weight"] if not prefixes else [], sorted(tensors))
+    (prefix,) = prefixes
+    network = {
+        name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+    }
+    return Translated(network, [], [])
+
+
+def describe(tensors: Mapping[str, Tensor]) -> str:
+    detector = not any(name.startswith("trunk.") for name in tensors)
+    return f"{TITLE}, {'taken out of a detector' if detector else 'converted before'}"
