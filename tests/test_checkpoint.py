@@ -3,6 +3,7 @@ import pickle
 from collections import OrderedDict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -12,8 +13,10 @@ from conftest import SMALL, randomise
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from maxvit_mm import MaxViT
-from maxvit_mm.checkpoint import CheckpointError, read_weights
+from maxvit_mm import MaxViT, backbone, loading
+from maxvit_mm.checkpoint import CheckpointError, Weights, read_weights, write_weights
+from maxvit_mm.datasets.shapes import make_shapes
+from maxvit_mm.launch import train
 
 
 @pytest.fixture
@@ -68,6 +71,50 @@ def test_one_wrong_tensor_stops_the_start_and_is_named(weights, tmp_path, kind):
     torch.save(weights, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=f"nothing was loaded:\n  1 {kind}: {name}"):
         pretrained(tmp_path / "w.pth")
+
+
+def test_other_implementations_and_whole_detectors_are_recognised(weights, tmp_path):
+    data = Path(__file__).parent / "data"
+    for origin in ("timm", "torchvision"):
+        with pytest.raises(
+            CheckpointError, match=rf"checkpoint of {origin} .*: convert it first, with `python"
+        ):
+            pretrained(data / f"{origin}.safetensors")
+    torch.save({f"backbone.{name}": tensor for name, tensor in weights.items()}, tmp_path / "d.pth")
+    with pytest.raises(CheckpointError, match=r"is a whole detector: .*prefix='backbone\.'"):
+        pretrained(tmp_path / "d.pth")
+
+
+def test_weights_of_another_function_are_refused(weights, tmp_path):
+    write_weights(tmp_path / "w.pth", Weights(weights, dict(convention="torchvision")))
+    with pytest.raises(CheckpointError, match="set convention='torchvision' of the backbone"):
+        pretrained(tmp_path / "w.pth")
+
+
+def test_what_was_loaded_and_resized_is_logged(weights, tmp_path, monkeypatch):
+    lines = []
+    for module in (loading, backbone):
+        monkeypatch.setattr(module, "print_log", lambda line, logger: lines.append(line))
+    torch.save(weights, tmp_path / "w.pth")
+    larger = pretrained(tmp_path / "w.pth", table_partition_size=12)
+    said = "\n".join(lines)
+    assert f"loaded {len(weights)} of {len(weights)} tensors from {tmp_path / 'w.pth'}" in said
+    assert "resized 10 relative-position tables bilinearly, from 13x13 to 23x23" in said
+    name = "trunk.stages.0.0.block_attention.attention.relative_position_bias_table"
+    expected = torch.nn.functional.interpolate(weights[name][None], (23, 23), mode="bilinear")[0]
+    assert larger.state_dict()[name].equal(expected)
+
+
+def test_a_detector_whose_weights_miss_a_tensor_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = MaxViT("pico").state_dict()
+    damage(weights, "missing")
+    torch.save(weights, "w.pth")
+    data = make_shapes(tmp_path / "shapes", train=2, val=1)
+    options = ["model.backbone.init_cfg.type=Pretrained", "model.backbone.init_cfg.checkpoint=w.pth"]
+    with pytest.raises(SystemExit, match=r"1 missing: trunk\.stages\.1\.0\.mbconv\.shrink\.weight"):
+        train(["mask_rcnn_maxvit_pico_shapes", "--data", str(data), "--cfg-options", *options])
+    assert not list(tmp_path.glob("work_dirs/**/*.pth"))
 
 
 def test_mmengines_own_log_is_read_back(tmp_path):

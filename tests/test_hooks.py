@@ -1,11 +1,14 @@
 import json
 
 import pytest
+import torch
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import ConcatDataset
 
+from maxvit_mm import MaxViT
+from maxvit_mm.checkpoint import Weights, write_weights
 from maxvit_mm.curves import read_log
-from maxvit_mm.hooks import ClassNamesHook, plain_datasets
+from maxvit_mm.hooks import ClassNamesHook, NormalizationHook, normalization_problems, plain_datasets
 
 
 def annotation_file(path, names):
@@ -70,6 +73,51 @@ def test_wrapped_datasets_are_found(tmp_path):
         pipeline=[],
     )
     assert list(plain_datasets(ConcatDataset([dataset, dataset]))) == [dataset, dataset]
+
+
+class Preprocessor:
+    def __init__(self, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), rgb=True):
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+        self._channel_conversion = rgb
+
+
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], source="w.pth")
+
+
+def test_equal_normalisation_and_weights_that_say_nothing_pass():
+    assert list(normalization_problems(IMAGENET, Preprocessor())) == []
+    assert list(normalization_problems({}, Preprocessor(mean=(0, 0, 0)))) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "preprocessor", "words"),
+    [
+        (IMAGENET, Preprocessor(mean=(127.5,) * 3), ["set model.data_preprocessor.mean=[123.675, 116.28,"]),
+        (IMAGENET, Preprocessor(std=(127.5,) * 3), ["set model.data_preprocessor.std=[58.395, 57.12,"]),
+        (IMAGENET, Preprocessor(rgb=False), ["bgr_to_rgb=True"]),
+        (dict(IMAGENET, mean=None, std=None), Preprocessor(), ["NOT CHECKED"]),
+        (IMAGENET, Preprocessor(mean=(0,) * 3, std=(1,) * 3), ["mean=", "std="]),
+    ],
+)
+def test_another_normalisation_is_reported_with_what_to_set(about, preprocessor, words):
+    problems = list(normalization_problems(about, preprocessor))
+    assert len(problems) == len(words)
+    assert all(word in problem for word, problem in zip(words, problems, strict=True))
+
+
+def test_a_detector_is_compared_with_its_own_weights_before_the_first_step(tmp_path):
+    tensors = MaxViT("pico").state_dict()
+    about = dict(IMAGENET, mean=[127.5] * 3, convention="official")
+    write_weights(tmp_path / "w.pth", Weights(tensors, about))
+    backbone = MaxViT("pico", init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "w.pth")))
+    backbone.init_weights()
+    model = torch.nn.ModuleDict(dict(backbone=backbone))
+    model.data_preprocessor = Preprocessor()
+    said = []
+    logger = type("Logger", (), dict(warning=staticmethod(said.append)))
+    NormalizationHook().before_run(type("Runner", (), dict(model=model, logger=logger)))
+    assert len(said) == 1
+    assert "NORMALISATION DIFFERS" in said[0]
 
 
 def write_logs(work_dir, runs):

@@ -14,7 +14,7 @@ NORMALIZATIONS = {
     "inception": ([127.5, 127.5, 127.5], [127.5, 127.5, 127.5]),
 }
 IMAGE_SIZES = {7: 224, 12: 384, 16: 512}  # by the partition size: a 32nd
-IMAGENET_21K = 21843  # classes
+IMAGENET_1K, IMAGENET_21K = 1000, 21843  # classes
 ONLY_FROM_21K = ("xlarge",)  # released without a training on ImageNet-1k alone
 NEVER_FROM_21K = ("tiny", "small")
 
@@ -42,10 +42,9 @@ def normalization_of(architecture: Architecture, image_size: int | None) -> str 
     ImageNet-21k.
     """
     name, classes = architecture.name, architecture.classes
-    if name not in VARIANTS or name == "pico" or image_size is None:
+    released = name in VARIANTS and name != "pico" and classes in (None, IMAGENET_1K, IMAGENET_21K)
+    if not released or image_size is None:
         return None
     if image_size > 224 or classes == IMAGENET_21K or name in ONLY_FROM_21K:
         return "inception"
-    if classes == 1000 or name in NEVER_FROM_21K:
-        return "imagenet"
-    return None
+    return "imagenet" if classes == IMAGENET_1K or name in NEVER_FROM_21K else None

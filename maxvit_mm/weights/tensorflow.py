@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -162,7 +161,7 @@ def read(prefix: Path) -> dict[str, Tensor]:
     try:
         reader = load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
-        return {name: torch.from_numpy(np.asarray(reader.get_tensor(name))) for name in sorted(shapes)}
+        return {name: torch.tensor(reader.get_tensor(name)) for name in sorted(shapes)}
     except Exception as error:  # TensorFlow's are of many kinds, and some are RuntimeError
         raise CheckpointError(
             f"{prefix} is damaged ({str(error).splitlines()[0]}): get its .index and .data files again"

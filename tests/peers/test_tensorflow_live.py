@@ -1,0 +1,20 @@
+"""The small reader of our tests against TensorFlow's own, which the converter uses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensor_bundle
+
+from maxvit_mm.weights.tensorflow import find_prefix, import_reader, read
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+
+
+@pytest.mark.parametrize("name", ["ckpt_A_ema", "ckpt_B_raw", "ckpt_C_full"])
+def test_tensorflow_reads_what_our_tests_read(name):
+    prefix = find_prefix(GOLDEN / name)
+    assert import_reader().__module__.startswith("tensorflow")
+    theirs, ours = read(prefix), tensor_bundle.load_checkpoint(prefix)
+    assert theirs.keys() == ours.get_variable_to_shape_map().keys()
+    assert all(np.array_equal(tensor.numpy(), ours.get_tensor(name)) for name, tensor in theirs.items())
