@@ -4,7 +4,7 @@ ARGS ?=
 
 RUN := $(PYTHON) tools/environment.py
 
-.PHONY: help demo test test-compiled clean
+.PHONY: help demo test test-compiled test-peers clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -21,6 +21,9 @@ test:  ## set up, check style and types, run the tests (ARGS='-k partition' goes
 test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
 	@$(RUN) --compiled --test -- -m pytest -o norecursedirs=none $(ARGS)
 
+test-peers:  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
+	@$(RUN) --peers --test -- -m pytest -o norecursedirs=none tests/peers tests/test_golden.py $(ARGS)
+
 clean:  ## remove the environments and caches, not data or work_dirs
-	rm -rf .venv .venv-compiled build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-compiled .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
 	find configs maxvit_mm tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -27,9 +27,9 @@ WHAT_IT_DOES = f"""\
 Classify images with converted MaxViT weights, at the resolution they were trained on or another.
 
 Preprocessing is the official one: for weights of {CROPPED_SIZE} pixels the central square of
-{CROPPED_SIZE} / {CROPPED_SIZE + CROP_MARGIN} of the shorter side is cut out and resized; for 384 and 512 the
-whole image is squashed into a square. Both bicubic; then normalised by the mean and deviation that the
-checkpoint states.
+{CROPPED_SIZE} / {CROPPED_SIZE + CROP_MARGIN} of the shorter side is cut out and resized (of all of it for
+torchvision's weights); for 384 and 512 the whole image is squashed into a square. All bicubic; then
+normalised by the mean and deviation that the checkpoint states.
 """
 
 
@@ -43,11 +43,11 @@ def imagenet_classes() -> tuple[list[str], list[str]]:
     return [wnid for wnid, _ in lines], [name for _, name in lines]
 
 
-def preprocess(image: np.ndarray, size: int, trained_size: int) -> np.ndarray:
+def preprocess(image: np.ndarray, size: int, trained_size: int, margin: int = CROP_MARGIN) -> np.ndarray:
     """[height, width, 3] in any size -> [size, size, 3], cropped or squashed as `WHAT_IT_DOES` says."""
     if trained_size <= CROPPED_SIZE:
         height, width = image.shape[:2]
-        side = int(min(height, width) * trained_size / (trained_size + CROP_MARGIN))
+        side = int(min(height, width) * trained_size / (trained_size + margin))
         top, left = (height - side + 1) // 2, (width - side + 1) // 2
         image = image[top : top + side, left : left + side]
     return mmcv.imresize(image, (size, size), interpolation="bicubic")
@@ -66,6 +66,7 @@ class Images(Dataset):
         self.paths = list(paths)
         self.trained_size = about["image_size"]
         self.size = size or self.trained_size
+        self.margin = 0 if about["convention"] == "torchvision" else CROP_MARGIN
         self.mean, self.std = (np.array(about[key], np.float32) for key in ("mean", "std"))
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class Images(Dataset):
         image = cv2.imread(str(path)) if path.is_file() else None
         if image is None:
             raise ImageError(f"{path} is {'no image that can be read' if path.exists() else 'not there'}")
-        image = preprocess(image[..., ::-1], self.size, self.trained_size)
+        image = preprocess(image[..., ::-1], self.size, self.trained_size, self.margin)
         return torch.from_numpy((image - self.mean) / self.std).permute(2, 0, 1)
 
 

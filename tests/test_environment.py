@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "environment.py"
+sys.path.insert(0, str(SCRIPT.parent))  # as for a script that is run
+import complaints  # noqa: E402
+
 spec = importlib.util.spec_from_file_location("environment", SCRIPT)
 environment = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(environment)
@@ -140,7 +143,7 @@ def test_a_known_output_earns_its_sentence(output, sentence):
 
 
 def test_every_sentence_is_one_sentence():
-    for _, sentence in environment.DIAGNOSES:
+    for _, sentence in complaints.DIAGNOSES:
         assert ": " in sentence  # what is wrong: what to do
         assert not re.search(r"\.( |$)|\n", sentence)
 
@@ -315,4 +318,4 @@ def test_conda_counts_unless_it_is_the_base(tmp_path, monkeypatch):
 
 def test_an_unknown_flag_shows_the_usage(capsys):
     assert environment.main(["--fast", "--", "x"]) == 2
-    assert "tools/environment.py [--compiled] [--test]" in capsys.readouterr().out
+    assert "tools/environment.py [--compiled | --peers] [--test]" in capsys.readouterr().out

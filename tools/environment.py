@@ -1,9 +1,10 @@
 """Make sure there is an environment, then run a Python command in it.
 
-    python3 tools/environment.py [--compiled] [--test] -- tools/demo.py ARGS...
+    python3 tools/environment.py [--compiled | --peers] [--test] -- tools/demo.py ARGS...
 
 The environment is the active one (venv or conda), else `.venv` in the clone. `--compiled` always
-means `.venv-compiled`, where mmcv is built from source. pip fills it, held to `tools/pins.txt`,
+means `.venv-compiled`, where mmcv is built from source, `--peers` always `.venv-peers`, which has
+other implementations of MaxViT beside ours. pip fills it, held to `tools/pins.txt`,
 every package is imported, and only then is a stamp written. A run that finds the stamp valid
 changes nothing; any other run mends, so a run may be killed at any moment.
 
@@ -24,6 +25,18 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from complaints import (
+    NEEDED_GB,
+    OLDEST_TORCH,
+    BrokenError,
+    SetupError,
+    check_compiler,
+    check_python,
+    diagnose,
+    dotted,
+    release,
+)
+
 try:
     import fcntl
 except ImportError:  # not POSIX: there, two set-ups at once are for the user to avoid
@@ -33,22 +46,23 @@ ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "tools" / "pins.txt"
 BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # still there once `.venv` is not
 
-OLDEST_PYTHON = (3, 10)
-OLDEST_TORCH = (2, 6)
-TOO_NEW_TO_COMPILE = (3, 13)  # mmcv 2.1.0's setup.py relies on what `locals()` did before 3.13
-NEEDED_GB = 2.5  # beside a CPU build of torch
 PROGRESS_EVERY = 30  # seconds
 
 BUILD_TOOLS = ["setuptools>=64,<81"]  # pyproject.toml's, here so that pip needs no second copy
 COMPILE_TOOLS = ["wheel", "ninja", "psutil"]
 
 # cv2 comes first: a system library that it lacks is then not mistaken for one of torch.
-MODULES = ["cv2", "torch", "mmengine", "mmcv", "mmdet", "einops"]
+MODULES = ["cv2", "torch", "mmengine", "mmcv", "mmdet", "einops", "safetensors"]
 PROOF = f"""
 import {", ".join(MODULES)}
+"""
+PROOF_OF_TORCHVISION = """
 import importlib.util
 if importlib.util.find_spec("torchvision"):  # MMEngine's report on the system does
     import torchvision
+"""
+PROOF_OF_PEERS = """
+import safetensors, tensorflow
 """
 PROOF_OF_OPS = """
 import torch
@@ -72,59 +86,6 @@ print(json.dumps(dict(
 # Where pip is: the compiler's count of files, else what pip says itself.
 STEP = r"\[\d+/\d+\]|(?:Downloading|Building|Installing) .+"
 
-# What pip or a proof prints, and the sentence that it earns; the first match counts.
-DIAGNOSES = [
-    (
-        r"No space left on device",
-        "the disk is full: free some for the environment and for TMPDIR "
-        f"({NEEDED_GB} GB with a CPU build of torch, several times that with a CUDA build)",
-    ),
-    (
-        r"Permission denied",
-        "something there is not yours to write: leave this environment (`deactivate`), or use a "
-        "clone of your own",
-    ),
-    (
-        r"CUDA_HOME environment variable is not set",
-        "this torch is for CUDA, but no nvcc is there to compile mmcv for it: "
-        "install the CUDA toolkit or set CUDA_HOME",
-    ),
-    (
-        r"name resolution|[Nn]ame or service not known|nodename nor servname|Connection refused"
-        r"|Network is unreachable|No route to host|Failed to establish a new connection"
-        r"|Connection reset|timed out|Tunnel connection failed|Could not fetch URL",
-        "pip cannot reach its package index: check the network, the proxy and `pip config list`",
-    ),
-    (
-        r"No matching distribution found for torch\b",
-        "there is no prebuilt torch for this Python and machine: "
-        "name another, for example `make demo PYTHON=python3.11`",
-    ),
-    (
-        r"No matching distribution found for (\S+)",
-        "pip finds no prebuilt {0} for this Python and machine: "
-        "check `pip config list`, or name another, for example `make demo PYTHON=python3.11`",
-    ),
-    (
-        r"ResolutionImpossible|conflicting dependencies",
-        "what we need, what this environment holds and what pip finds do not fit together: check "
-        "the network and `pip config list`, or leave this environment (`deactivate`)",
-    ),
-    (
-        r"operator torchvision::nms does not exist|torchvision/\S+\.so",
-        "the installed torchvision was built for another torch: install the build that matches, "
-        "or run `{python} -m pip uninstall torchvision`",
-    ),
-]
-
-
-class SetupError(Exception):
-    """One sentence that says what is wrong and what to do."""
-
-
-class BrokenError(SetupError):
-    """A failure that a fresh environment may cure."""
-
 
 def say(sentence: str) -> None:
     print(f"environment: {sentence}", flush=True)
@@ -133,39 +94,6 @@ def say(sentence: str) -> None:
 def shown(path: Path) -> str:
     """A path as the user would type it in the clone."""
     return str(path.relative_to(ROOT) if ROOT in path.parents else path)
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The numbers that open a version: "2.13.0+cu130" -> (2, 13, 0)."""
-    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", version)[0].split("."))
-
-
-def dotted(version) -> str:
-    """The major and minor number: (3, 11, 7) -> "3.11"."""
-    return ".".join(map(str, version[:2]))
-
-
-def check_python(version) -> None:
-    """Refuse a Python that is too old for the package."""
-    if tuple(version[:2]) < OLDEST_PYTHON:
-        raise SetupError(
-            f"Python {dotted(version)} is too old, {dotted(OLDEST_PYTHON)} or newer is needed: "
-            "name one, for example `make demo PYTHON=python3.11`"
-        )
-
-
-def check_compiler(version) -> None:
-    """Refuse to start a build that cannot end well."""
-    if tuple(version[:2]) >= TOO_NEW_TO_COMPILE:
-        raise SetupError(
-            f"mmcv 2.1.0 cannot be compiled for Python {dotted(version)}: name an older one, "
-            "for example `make test-compiled PYTHON=python3.11`"
-        )
-    if not any(map(shutil.which, [os.environ.get("CXX", "c++"), "g++", "clang++"])):
-        raise SetupError(
-            "no C++ compiler is on the PATH: install one (Debian, Ubuntu: `apt install g++`), "
-            "or run `make test`, which needs none"
-        )
 
 
 def run(command: list, folder: Path | None = None) -> tuple[int, str]:
@@ -188,16 +116,8 @@ def probe(python: Path) -> dict | None:
         status, output = run([python, "-c", PROBE], folder=python.parent)
     except OSError:
         return None
-    return json.loads(output.splitlines()[-1]) if status == 0 else None
-
-
-def diagnose(output: str, python: Path) -> str | None:
-    """The sentence for what pip or a proof printed; None where nothing in it is known."""
-    for pattern, sentence in DIAGNOSES:
-        match = re.search(pattern, output)
-        if match:
-            return sentence.format(*match.groups(), python=python)
-    return None
+    facts = [line for line in output.splitlines() if line.startswith("{")]  # among what packages warn of
+    return json.loads(facts[-1]) if status == 0 and facts else None
 
 
 @contextmanager
@@ -225,11 +145,12 @@ def locked(folder: Path):
 class Environment:
     """A folder with a Python, and the way from any state of it to a proved one."""
 
-    def __init__(self, prefix: Path, compiled: bool = False, test: bool = False) -> None:
+    def __init__(self, prefix: Path, compiled: bool = False, peers: bool = False, test: bool = False) -> None:
         self.prefix = prefix
         self.python = prefix / "bin" / "python"
         self.compiled = compiled
-        self.wanted = {"test"} if test else set()
+        self.peers = peers
+        self.wanted = {name for name, wanted in (("test", test), ("peers", peers)) if wanted}
         self.ours = prefix.parent == ROOT and prefix.name.startswith(".venv")
         self.stamp = prefix / "maxvit_mm.json"
         self.log = prefix / "maxvit_mm.log"
@@ -414,7 +335,9 @@ class Environment:
 
     def prove(self) -> None:
         """Import everything, and run an op where ops were compiled."""
-        program = PROOF + (PROOF_OF_OPS if self.compiled else "")
+        # Peers bring a torchvision for the CUDA build of torch, whose models work beside any.
+        program = PROOF + (PROOF_OF_PEERS if self.peers else PROOF_OF_TORCHVISION)
+        program += PROOF_OF_OPS if self.compiled else ""
         trouble = self.trial(program)
         if "cv2" in trouble and "cannot open shared object file" in trouble:
             say("this machine lacks desktop libraries: taking opencv-python-headless instead")
@@ -453,12 +376,15 @@ def main(arguments: list[str]) -> int:
     """Set up, then become the command; the exit status where there is none or the set-up fails."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     flags, command = arguments[:cut], arguments[cut + 1 :]
-    if set(flags) - {"--compiled", "--test"}:
+    if set(flags) - {"--compiled", "--peers", "--test"} or {"--compiled", "--peers"} <= set(flags):
         print(__doc__)
         return 2
-    compiled = "--compiled" in flags
-    prefix = ROOT / ".venv-compiled" if compiled else active() or ROOT / ".venv"
-    environment = Environment(prefix, compiled, test="--test" in flags)
+    compiled, peers = "--compiled" in flags, "--peers" in flags
+    if compiled or peers:
+        prefix = ROOT / (".venv-compiled" if compiled else ".venv-peers")
+    else:
+        prefix = active() or ROOT / ".venv"
+    environment = Environment(prefix, compiled, peers, test="--test" in flags)
     try:
         check_python(sys.version_info)
         environment.ensure()

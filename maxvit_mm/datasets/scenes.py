@@ -14,9 +14,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 SIDE = (144, 192)  # pixels, of an image
-OBJECTS = (2, 5)  # tried for in an image; one that finds no place is left out
+OBJECTS = (2, 4)  # tried for in an image; one that finds no place is left out
 SIZE = (24.0, 112.0)  # pixels, side of the square of equal area; COCO's bins part at 32 and 96
-VISIBLE_SHARE, VISIBLE_PIXELS = 0.7, 140  # an object of which less shows is not placed
+VISIBLE_SHARE, VISIBLE_PIXELS = 0.85, 140  # an object of which less shows is not placed
 FINE = 4  # samples across a pixel, for smooth edges
 CONTRAST = 30.0  # CIE76 difference of a fill to what lies around it; 2.3 is just noticeable
 
@@ -64,7 +64,7 @@ def lay_out(rng: Generator, empty: bool = False) -> Layout:
         size = math.exp(rng.uniform(*np.log(SIZE))) if shapes else rng.uniform(*SIZE)
         for _ in range(8):
             centre = rng.uniform(0.5 * size, (width - 0.5 * size, height - 0.5 * size))
-            if shapes and rng.random() < 0.45:  # left to chance, few shapes would overlap
+            if shapes and rng.random() < 0.3:  # left to chance, few shapes would overlap
                 centre = shapes[-1].centre + rng.normal(0, 8 + 0.4 * size, 2)
             shape = Shape(name, centre, size, _rasterise(rng, name, centre, size, owner.shape))
             after = np.where(shape.coverage < 0.5, owner, np.uint8(len(shapes) + 1))
