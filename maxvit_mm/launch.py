@@ -25,6 +25,11 @@ from .datasets.coco_folder import DataError, inspect
 from .datasets.retarget import dataset_configs, point_config_at
 
 PACKAGE = Path(__file__).resolve().parent
+RANDOM_WEIGHTS = (
+    "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
+    "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
+    "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
+)
 META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
@@ -54,6 +59,8 @@ def train(argv: Sequence[str] | None = None) -> Runner:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
+    if starts_at_random(cfg) and is_first_process():
+        print(RANDOM_WEIGHTS)
     runner = build_runner(cfg)
     with clear_refusals():
         runner.train()
@@ -158,6 +165,13 @@ def trains_masks(cfg: Config) -> bool:
     """Whether the training data must have masks: its pipeline loads them."""
     loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
     return "'with_mask': True" in str(loader.to_dict())
+
+
+def starts_at_random(cfg: Config) -> bool:
+    """Whether a size that has released weights begins without any."""
+    backbone = cfg.model.get("backbone", {})
+    released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") != "pico"
+    return released and not (backbone.get("init_cfg") or cfg.get("load_from") or cfg.get("resume"))
 
 
 def require_data(cfg: Config, loaders: Sequence[str]) -> None:

@@ -210,6 +210,24 @@ def test_options_that_cannot_work_are_refused(shapes, monkeypatch):
     assert ".pkl" in refusal(evaluate, PICO, "c.pth", "--out", "found.json")
 
 
+def test_a_released_size_that_starts_from_random_weights_says_so(shapes, monkeypatch, capsys):
+    monkeypatch.setattr("maxvit_mm.launch.build_runner", lambda cfg: 1 / 0)
+    pretrained = [
+        "--cfg-options",
+        "model.backbone.init_cfg.type=Pretrained",
+        "model.backbone.init_cfg.checkpoint=w",
+    ]
+    for config, options, says in (
+        ("mask_rcnn_maxvit_t_coco", [], True),
+        ("mask_rcnn_maxvit_t_coco", pretrained, False),
+        ("mask_rcnn_maxvit_t_coco", ["--resume"], False),
+        (PICO, [], False),
+    ):
+        with pytest.raises(ZeroDivisionError):
+            train([config, "--data", str(shapes), *options])
+        assert ("starts from random weights" in capsys.readouterr().out) == says
+
+
 def test_amp_changes_the_optimizer_wrapper_where_there_is_a_gpu(shapes, monkeypatch):
     seen = {}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
