@@ -7,16 +7,17 @@ from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .checkpoint import CheckpointError, Weights, read_weights
+from .checkpoint import CheckpointError
 from .loading import load_completely
 from .network import STRIDES, Trunk, find_convention, find_variant
 from .network.mbconv import BN_EPS, BN_MOMENTUM
 from .weights.origins import recognise
+from .weights_file import Weights, read_weights
 
 
 @MODELS.register_module()
@@ -32,8 +33,9 @@ class MaxViT(BaseModule):
             the last are not built, so that no parameter is without a gradient.
         partition_size: tokens along the side of a window or grid group, in every stage; or `'scaled'`:
             ceil(image / 32) down and across, the partition of Google's detection runs.
-        table_partition_size: the partition size the relative-position tables are stored for: 7 in all
-            released weights. Any other `partition_size` reads them resized.
+        table_partition_size: the partition size the relative-position tables are stored for: 7 in Google's
+            released weights, 12 and 16 in timm's for 384 and 512. Any other `partition_size` reads them
+            resized, and weights with tables of another size are resized when loaded.
         drop_path_rate: stochastic depth of the last block; 0 in the first, linear between.
         frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k stages: no gradient, and
             evaluation mode also while training.
@@ -122,6 +124,8 @@ class MaxViT(BaseModule):
             super().init_weights()
             return
         cfg: Any = self.init_cfg
+        if "checkpoint" not in cfg:
+            raise ValueError("init_cfg type 'Pretrained' needs a checkpoint=FILE")
         source = cfg["checkpoint"]
         weights = read_weights(source, prefix=cfg.get("prefix"))
         check_origin(weights, source, self.convention)
@@ -137,9 +141,14 @@ class MaxViT(BaseModule):
 
 
 def is_pretrained(init_cfg: dict | list[dict] | None) -> bool:
-    if isinstance(init_cfg, list) and any(cfg.get("type") == "Pretrained" for cfg in init_cfg):
-        raise ValueError("init_cfg type 'Pretrained' stands alone: it sets every parameter")
-    return isinstance(init_cfg, dict) and init_cfg.get("type") == "Pretrained"
+    def names_weights(cfg: dict) -> bool:
+        return cfg.get("type") in ("Pretrained", PretrainedInit)
+
+    if isinstance(init_cfg, list) and any(map(names_weights, init_cfg)):
+        raise ValueError(
+            "init_cfg type 'Pretrained' sets every parameter: give it as one dict, not in a list"
+        )
+    return isinstance(init_cfg, dict) and names_weights(init_cfg)
 
 
 def check_origin(weights: Weights, source: str, convention: str) -> None:

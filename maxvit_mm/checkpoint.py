@@ -1,12 +1,9 @@
-"""Reading checkpoints safely, and writing them whole.
+"""Reading checkpoints safely.
 
 A checkpoint is a file from a stranger. safetensors holds nothing but tensors and text;
 `torch.load(weights_only=True)` makes tensors and plain containers out of a file, and the few kinds of
 object, named here, that MMEngine's own training checkpoints hold. Neither runs code. Importing this module
 makes that MMEngine's way to read local files, for `load_from` and `--resume` as well.
-
-A checkpoint of ours is `{"state_dict": tensors, "meta": {"maxvit_mm": ABOUT}}`, in safetensors the tensors
-with ABOUT as JSON in the file's own metadata.
 """
 
 from __future__ import annotations
@@ -14,19 +11,16 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 NUMPY_CORE = np._core if hasattr(np, "_core") else np.core  # numpy 2 renamed it
 
@@ -36,13 +30,6 @@ ABOUT = "maxvit_mm"  # where a file keeps what we know about it
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says what it is and what to do."""
-
-
-class Weights(NamedTuple):
-    """What a checkpoint holds: tensors by name, and what our converter wrote about them, if it did."""
-
-    tensors: dict[str, Tensor]
-    about: dict[str, Any]
 
 
 def history_statistic(owner: object, name: str) -> Callable:
@@ -81,19 +68,25 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         CheckpointError: where there is no file, no checkpoint in it, or one that wants more than data.
     """
     path = Path(filename).expanduser()
+    if is_tensorflow(path):
+        raise CheckpointError(
+            f"{path} is a TensorFlow checkpoint: convert it first, with "
+            f"`python tools/convert_weights.py {path} maxvit.pth`, and name that"
+        )
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name the checkpoint file in it")
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+        raise CheckpointError(f"there is no checkpoint file {path}")
     with path.open("rb") as file:
-        start = file.read(256).lstrip()
-    if not start:
+        start = file.read(256)
+    if not start.strip():
         raise CheckpointError(f"{path} is empty: the download or copy did not finish; get it again")
-    if start[:1] == b"<":
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise CheckpointError(
             f"{path} is a web page saved under a checkpoint's name: download the file itself"
         )
-    if path.suffix == ".safetensors":
+    # Eight bytes of length, then JSON: known by this where a file was renamed to .bin or .pth.
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
         return load_safetensors(path)
     try:
         with only_weights():
@@ -163,60 +156,15 @@ def load_safetensors(path: Path) -> dict[str, Any]:
     return {"state_dict": tensors, "meta": {ABOUT: about}}
 
 
+def is_tensorflow(path: Path) -> bool:
+    """Whether a path is a checkpoint of TensorFlow's: an index, a folder that holds one, or their prefix."""
+    inside = path.is_dir() and any(path.glob("*.index"))
+    return path.suffix == ".index" or inside or path.with_name(f"{path.name}.index").is_file()
+
+
 def first_reason(error: Exception) -> str:
     """PyTorch's own words, less its advice to load unsafely."""
     lines = [line.strip() for line in str(error).splitlines()]
     reasons = [line for line in lines if line.startswith(("WeightsUnpickler", "Unsupported", "Global"))]
-    return (reasons or [line for line in lines if line] or [type(error).__name__])[0]
-
-
-def read_weights(filename: str, prefix: str | None = None) -> Weights:
-    """The tensors of a checkpoint, on the CPU.
-
-    Args:
-        filename: a path, or whatever else MMEngine can load from.
-        prefix: read only the names that begin so, and cut it off: 'backbone.' takes a backbone out of a
-            trained detector.
-    """
-    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location="cpu", logger="silent")
-    state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
-    meta = checkpoint.get("meta")
-    about = meta.get(ABOUT) if isinstance(meta, dict) else None
-    if prefix is not None:
-        prefix = prefix.rstrip(".") + "."
-        state = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-    if not state:
-        named = f" whose name begins with {prefix!r}" if prefix else ""
-        raise CheckpointError(f"{filename} has no tensor{named}")
-    return Weights(state, about if isinstance(about, dict) else {})
-
-
-def write_weights(path: Path, weights: Weights) -> None:
-    """Write a checkpoint, .pth or .safetensors by its suffix: whole, or not at all.
-
-    Without `about`, a plain mapping of names to tensors.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    draft = Path(name)
-    try:
-        if path.suffix == ".safetensors":
-            tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
-            about = {ABOUT: json.dumps(weights.about)} if weights.about else {}
-            save_file(tensors, draft, {"format": "pt", **about})
-        elif weights.about:
-            torch.save({"state_dict": weights.tensors, "meta": {ABOUT: weights.about}}, draft)
-        else:
-            torch.save(weights.tensors, draft)
-        draft.chmod(0o666 & ~current_umask())  # a temporary file is its owner's alone
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+    reason = (reasons or [line for line in lines if line] or [type(error).__name__])[0]
+    return reason.partition(" Please use ")[0]

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .checkpoint import CheckpointError, read_weights
+from .checkpoint import CheckpointError
 from .loading import load_completely
 from .network import Head, Trunk, find_convention, find_variant
+from .weights_file import read_weights
 
 
 class MaxViTClassifier(nn.Module):

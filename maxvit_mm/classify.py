@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from .checkpoint import CheckpointError
 from .classifier import MaxViTClassifier
 from .loading import shorten
+from .network.trunk import SMALLEST_IMAGE
 
 CLASSES = Path(__file__).with_name("imagenet_1k.txt")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -165,6 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if bool(args.images) == bool(args.val):
         parser.error("name images, or a folder with --val")
+    if args.image_size is not None and args.image_size < SMALLEST_IMAGE:
+        parser.error(f"--image-size must be {SMALLEST_IMAGE} pixels or more")
     try:
         classifier = MaxViTClassifier.from_checkpoint(args.checkpoint)
         classifier.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -175,8 +178,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 )
             else:
                 report_top_5(args.images, top_5(classifier, args.images, args.image_size), classifier)
-    except (CheckpointError, ImageError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    except (CheckpointError, ImageError) as error:
+        # A process that reads images sends its traceback along, with the message at its end.
+        sys.exit(f"error: {str(error).rpartition('ImageError: ')[2]}")
 
 
 def report_accuracy(top1: float, top5: float, images: int) -> None:

@@ -79,29 +79,42 @@ class CompleteLoadHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        state = checkpoint.get("state_dict", checkpoint)
-        state = {name.removeprefix("module."): state[name] for name in state}
-        own = unwrapped(runner.model).state_dict()
-        own = {name.removeprefix("module."): own[name] for name in own}
-        problems = differences(own, state)
-        if not problems:
-            return
         source = getattr(runner, "_load_from", None) or "the checkpoint"
-        may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        if may_differ:
-            prefix = "backbone."
-            own, state = ({n: t for n, t in each.items() if n.startswith(prefix)} for each in (own, state))
-            if not differences(own, state):
-                runner.logger.warning(f"{source} fits only in part; the rest starts at random:\n{problems}")
-                return
-        raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
+        own = plain_names(unwrapped(runner.model).state_dict())
+        # With an average of the weights (EMA), a file holds them twice.
+        for key in ("state_dict", "ema_state_dict"):
+            if key in checkpoint or key == "state_dict":
+                check_fit(own, plain_names(checkpoint.get(key, checkpoint)), source, runner)
+
+
+def plain_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names without those of wrappers, and without the average's counter of steps."""
+    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "steps"}
+
+
+def check_fit(own: dict, state: dict, source: str, runner: Runner) -> None:
+    problems = differences(own, state)
+    if not problems:
+        return
+    if any(name.startswith("trunk.") for name in state):
+        raise CheckpointError(
+            f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
+            f"and model.backbone.init_cfg.checkpoint={source}"
+        )
+    may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+    if may_differ and all(tensor.isfinite().all() for tensor in state.values()):
+        backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
+        if not differences(*backbones):
+            runner.logger.warning(f"{source} fits only in part; the rest starts at random:\n{problems}")
+            return
+    raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
 
 
 @HOOKS.register_module()
 class NormalizationHook(Hook):
     """Say so, before the first step, where images are not normalised as the pretrained weights expect."""
 
-    def before_run(self, runner: Runner) -> None:
+    def before_train(self, runner: Runner) -> None:  # MMEngine loads the weights after `before_run`
         model = unwrapped(runner.model)
         preprocessor = getattr(model, "data_preprocessor", None)
         for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):
@@ -127,6 +140,8 @@ def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator
     for key in ("mean", "std"):
         value = getattr(preprocessor, key, None)
         here = None if value is None else value.flatten().tolist()
+        if here is not None and len(here) == 1:
+            here = here * 3
         if here is None or any(abs(a - b) > 0.5 for a, b in zip(here, about[key], strict=True)):
             yield (
                 f"NORMALISATION DIFFERS: the pretrained weights ({about['source']}) were trained with {key} "

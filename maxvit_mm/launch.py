@@ -134,7 +134,7 @@ def read_config(args: argparse.Namespace, to_train: bool) -> Config:
             print(folder.describe())
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
-    if (cfg.model.get("init_cfg") or {}).get("type") == "Pretrained":
+    if "Pretrained" in str(cfg.model.get("init_cfg")):
         raise SystemExit(
             "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
             "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"

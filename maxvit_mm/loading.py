@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
@@ -51,11 +52,15 @@ def resize_tables(state: dict[str, Tensor], own: dict[str, Tensor], source: str)
             resized[name] = resize_table(state[name], size)
     if resized:
         name = next(iter(resized))
+        there = state[name].shape
         from_size, to_size = (f"{t.shape[1]}x{t.shape[2]}" for t in (state[name], own[name]))
+        keep = f"; table_partition_size={(there[1] + 1) // 2} of the backbone would keep them as they are"
+        shrunk = state[name].numel() > own[name].numel()
         print_log(
-            f"{source}: resized {len(resized)} relative-position tables bilinearly, from {from_size} "
-            f"to {to_size}",
+            f"{source}: resized {len(resized)} relative-position tables bilinearly, "
+            f"from {from_size} to {to_size}{keep if shrunk else ''}",
             "current",
+            logging.WARNING if shrunk else logging.INFO,
         )
     return {**state, **resized}
 

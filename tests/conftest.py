@@ -12,6 +12,15 @@ import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missi
 SMALL = {"stem_width": 24, "widths": (32, 32, 64, 64), "depths": (1, 1, 2, 1)}
 
 
+def about_weights(**changes) -> dict:
+    """Metadata as the converter writes them."""
+    lists = {name: list(value) if isinstance(value, tuple) else value for name, value in SMALL.items()}
+    known = dict(arch="custom", convention="official", table_partition_size=7, classes=None, image_size=224)
+    known.update(normalization="imagenet", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+    known.update(origin="timm", source="w.pth", source_sha256="0" * 64, converter="maxvit_mm 0")
+    return {**lists, **known, **changes}
+
+
 def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     """Random weights, biases, statistics and tables, all of a size that keeps activations near one."""
     generator = torch.Generator().manual_seed(seed)

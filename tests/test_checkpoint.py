@@ -1,5 +1,8 @@
+import logging
 import os
 import pickle
+import resource
+import signal
 from collections import OrderedDict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,14 +12,17 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, randomise
+from conftest import SMALL, about_weights, randomise
 from mmengine.logging import HistoryBuffer
+from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from maxvit_mm import MaxViT, backbone, loading
-from maxvit_mm.checkpoint import CheckpointError, Weights, read_weights, write_weights
+from maxvit_mm.checkpoint import CheckpointError
 from maxvit_mm.datasets.shapes import make_shapes
 from maxvit_mm.launch import train
+from maxvit_mm.weights_file import Weights, read_weights, write_weights
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_other_implementations_and_whole_detectors_are_recognised(weights, tmp_p
 
 
 def test_weights_of_another_function_are_refused(weights, tmp_path):
-    write_weights(tmp_path / "w.pth", Weights(weights, dict(convention="torchvision")))
+    write_weights(tmp_path / "w.pth", Weights(weights, about_weights(convention="torchvision")))
     with pytest.raises(CheckpointError, match="set convention='torchvision' of the backbone"):
         pretrained(tmp_path / "w.pth")
 
@@ -94,7 +100,7 @@ def test_weights_of_another_function_are_refused(weights, tmp_path):
 def test_what_was_loaded_and_resized_is_logged(weights, tmp_path, monkeypatch):
     lines = []
     for module in (loading, backbone):
-        monkeypatch.setattr(module, "print_log", lambda line, logger: lines.append(line))
+        monkeypatch.setattr(module, "print_log", lambda line, *how: lines.append(line))
     torch.save(weights, tmp_path / "w.pth")
     larger = pretrained(tmp_path / "w.pth", table_partition_size=12)
     said = "\n".join(lines)
@@ -115,6 +121,77 @@ def test_a_detector_whose_weights_miss_a_tensor_does_not_start(tmp_path, monkeyp
     with pytest.raises(SystemExit, match=r"1 missing: trunk\.stages\.1\.0\.mbconv\.shrink\.weight"):
         train(["mask_rcnn_maxvit_pico_shapes", "--data", str(data), "--cfg-options", *options])
     assert not list(tmp_path.glob("work_dirs/**/*.pth"))
+
+
+@pytest.mark.parametrize("init_cfg", [dict(type=PretrainedInit), [dict(type="Pretrained")]])
+def test_there_is_no_way_around_a_complete_load(weights, tmp_path, init_cfg):
+    damage(weights, "missing")
+    torch.save(weights, tmp_path / "w.pth")
+    for cfg in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
+        cfg["checkpoint"] = str(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"nothing was loaded|in a list"):
+        MaxViT(arch=SMALL, init_cfg=init_cfg).init_weights()
+
+
+def test_larger_tables_that_would_lose_detail_are_warned_of(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(loading, "print_log", lambda line, logger, level: lines.append((line, level)))
+    torch.save(randomise(MaxViT(SMALL, table_partition_size=12)).state_dict(), tmp_path / "w.pth")
+    pretrained(tmp_path / "w.pth", partition_size=12)
+    assert lines[0][1] == logging.WARNING
+    assert "from 23x23 to 13x13; table_partition_size=12 of the backbone would keep them" in lines[0][0]
+
+
+@pytest.mark.parametrize(
+    "about",
+    [["x"], dict(convention="official"), about_weights(image_size="big"), about_weights(mean=127.5)],
+)
+def test_metadata_that_we_did_not_write_are_refused(weights, tmp_path, about):
+    torch.save({"state_dict": weights, "meta": {"maxvit_mm": about}}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="has damaged metadata"):
+        read_weights(str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: {"model": weights},
+        lambda weights: {f"module.{name}": tensor for name, tensor in weights.items()},
+        lambda weights: {"state_dict": {f"_orig_mod.{name}": tensor for name, tensor in weights.items()}},
+    ],
+)
+def test_other_wrappings_of_a_state_dict_are_read(weights, tmp_path, wrap):
+    torch.save(wrap(weights), tmp_path / "w.pth")
+    assert read_weights(str(tmp_path / "w.pth")).tensors.keys() == weights.keys()
+
+
+def test_a_safetensors_file_is_known_under_any_name(weights, tmp_path):
+    save_file(weights, tmp_path / "w.bin")
+    assert all(t.equal(weights[n]) for n, t in read_weights(str(tmp_path / "w.bin")).tensors.items())
+
+
+def test_a_tensorflow_checkpoint_in_a_config_is_recognised():
+    folder = Path(__file__).parent / "data" / "golden" / "ckpt_B_raw"
+    for path in (folder, folder / "model.ckpt-1000", folder / "model.ckpt-1000.index"):
+        with pytest.raises(CheckpointError, match="is a TensorFlow checkpoint: convert it first"):
+            pretrained(path)
+
+
+def test_a_full_disk_leaves_the_old_file(weights, tmp_path):
+    """PyTorch's own error, from a limit on the size of files as of a disk."""
+    (tmp_path / "w.pth").write_text("the old one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        for suffix in (".pth", ".safetensors"):
+            with pytest.raises(CheckpointError, match=r"could not be written \(is the disk full"):
+                write_weights(tmp_path / f"w{suffix}", Weights(weights, {}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
+    assert (tmp_path / "w.pth").read_text() == "the old one"
 
 
 def test_mmengines_own_log_is_read_back(tmp_path):
@@ -223,7 +300,7 @@ def test_pretrained_weights_stand_alone():
         dict(type="Pretrained", checkpoint="w.pth"),
         dict(type="TruncNormal", layer="Linear"),
     ]
-    with pytest.raises(ValueError, match="stands alone"):
+    with pytest.raises(ValueError, match="not in a list"):
         MaxViT(arch=SMALL, init_cfg=init_cfg).init_weights()
 
 

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, randomise
+from conftest import SMALL, about_weights, randomise
 
-from maxvit_mm.checkpoint import CheckpointError, Weights, write_weights
+from maxvit_mm.checkpoint import CheckpointError
 from maxvit_mm.classifier import MaxViTClassifier
 from maxvit_mm.classify import imagenet_classes, labelled_images, main, preprocess, top_5
 from maxvit_mm.network import VARIANTS
+from maxvit_mm.weights_file import Weights, write_weights
 
 PHOTOS = sorted((Path(__file__).parent / "data" / "photos").glob("*.jpg"))
 
@@ -24,8 +25,7 @@ def checkpoint(tmp_path):
 
 
 def write(model, path, **about):
-    known = dict(SMALL, classes=1000, table_partition_size=7, convention="official", image_size=96)
-    known.update(mean=[127.5] * 3, std=[127.5] * 3)
+    known = about_weights(image_size=96, classes=1000, mean=[127.5] * 3, std=[127.5] * 3)
     write_weights(path, Weights(model.state_dict(), {**known, **about}))
     return str(path)
 
@@ -61,6 +61,14 @@ def test_224_is_cropped_and_larger_sizes_are_squashed():
     assert preprocess(image, 384, 384).max() == 255
     rows = np.arange(256, dtype=np.uint8)[:, None, None].repeat(400, 1).repeat(3, 2)
     np.testing.assert_array_equal(preprocess(rows, 224, 224)[:, 0, 0], np.arange(16, 240))  # 256 * 224 / 256
+
+
+def test_torchvisions_weights_take_the_whole_central_square_and_resizing_is_bicubic():
+    image = np.arange(200, dtype=np.uint8)[None, :, None].repeat(100, 0).repeat(3, 2)
+    np.testing.assert_array_equal(preprocess(image, 100, 100, margin=0)[0, :, 0], np.arange(50, 150))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    expected = cv2.resize(noise, (90, 90), interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_array_equal(preprocess(noise, 90, 384), expected)
 
 
 def test_top_5_are_the_most_probable_classes_of_the_normalised_image(checkpoint, capsys):
@@ -103,7 +111,7 @@ def test_folders_of_other_classifiers_are_taken_in_alphabetical_order(tmp_path):
     assert labels.tolist() == [0, 1]
 
 
-def test_what_cannot_be_classified_is_named(checkpoint, tmp_path):
+def test_what_cannot_be_classified_is_named(checkpoint, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "val" / "dogs").mkdir(parents=True)
     assert "text.jpg is no image that can be read" in refusal(
@@ -112,7 +120,15 @@ def test_what_cannot_be_classified_is_named(checkpoint, tmp_path):
     assert "none.jpg is not there" in refusal(tmp_path / "none.jpg", "--checkpoint", checkpoint)
     assert "unknown folders dogs" in refusal("--val", tmp_path / "val", "--checkpoint", checkpoint)
     assert "0 folders" in refusal("--val", tmp_path / "val" / "dogs", "--checkpoint", checkpoint)
-    assert "at least 32x32" in refusal(PHOTOS[0], "--checkpoint", checkpoint, "--image-size", "16")
+    assert refusal(PHOTOS[0], "--checkpoint", checkpoint, "--image-size", "16") == "2"
+    assert "--image-size must be 32 pixels or more" in capsys.readouterr().err
+    (tmp_path / "val" / "dogs").rename(tmp_path / "val" / "n01440764")
+    shutil.copy(tmp_path / "text.jpg", tmp_path / "val" / "n01440764")
+    message = refusal("--val", tmp_path / "val", "--checkpoint", checkpoint, "--workers", "1")
+    assert (
+        message.strip()
+        == f"error: {tmp_path / 'val' / 'n01440764' / 'text.jpg'} is no image that can be read"
+    )
 
 
 def test_checkpoints_without_what_classification_needs_are_refused(tmp_path):

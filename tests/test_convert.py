@@ -1,5 +1,6 @@
 """The converter as a user calls it: what it takes, what it refuses, and what is left on disk."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -15,13 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from maxvit_mm import MaxViT
-from maxvit_mm.checkpoint import read_weights
+from maxvit_mm.checkpoint import CheckpointError
 from maxvit_mm.classifier import MaxViTClassifier
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.weights import tensorflow
 from maxvit_mm.weights.architecture import Architecture
-from maxvit_mm.weights.convert import convert, main
-from maxvit_mm.weights.normalization import image_size_of, normalization_of
+from maxvit_mm.weights.command import main
+from maxvit_mm.weights.convert import convert
+from maxvit_mm.weights.normalization import image_size_in, image_size_of, normalization_of
+from maxvit_mm.weights_file import read_weights
 
 DATA = Path(__file__).parent / "data"
 TIMM, TORCHVISION = DATA / "timm.safetensors", DATA / "torchvision.safetensors"
@@ -57,7 +60,10 @@ def test_the_file_says_what_it_is_and_where_it_is_from(tmp_path, capsys):
     assert (about["image_size"], about["classes"], about["origin"]) == (224, 10, "timm")
     assert about["mean"] == [123.675, 116.28, 103.53]
     said = capsys.readouterr().out
+    assert about["source_sha256"] == hashlib.sha256(TIMM.read_bytes()).hexdigest()
     assert about["source_sha256"] in said
+    assert "classes       10\n" in said
+    assert "mean 123.675, 116.28, 103.53, std 58.395" in said
     tensors = len(load_file(TIMM))
     assert f"{tensors} in, {tensors} out" in said
 
@@ -84,7 +90,7 @@ def test_a_backbone_is_taken_out_of_a_detectors_checkpoint(tmp_path, capsys):
 @pytest.mark.parametrize("kind", ["missing", "left over", "of another shape", "not finite"])
 def test_one_wrong_tensor_and_nothing_is_written(tmp_path, source, kind):
     tensors = load_file(source)
-    name = next(name for name in sorted(tensors) if name.endswith(("conv3_1x1.weight", "conv_c.weight")))
+    name = next(name for name in sorted(tensors) if name.endswith(("conv1_1x1.weight", "conv_a.0.weight")))
     if kind == "missing":
         del tensors[name]
     elif kind == "left over":
@@ -95,9 +101,9 @@ def test_one_wrong_tensor_and_nothing_is_written(tmp_path, source, kind):
         tensors[name] = tensors[name].fill_(torch.nan)
     save_file(tensors, tmp_path / "source.safetensors")
     message = refusal(tmp_path / "source.safetensors", tmp_path / "ours.pth")
-    assert "nothing was written" in message or "is no whole MaxViT" in message
-    assert f"1 {kind}: " in message or kind == "missing"
-    assert "shrink.weight" in message or "wait" in message
+    assert "nothing was written" in message
+    assert f"1 {kind}: " in message
+    assert "expand.weight" in message or "wait" in message
     assert [path.name for path in tmp_path.iterdir()] == ["source.safetensors"]
 
 
@@ -167,10 +173,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     (tmp_path / "ours.pth").write_text("the old one")
 
     def full(*arguments):
-        raise OSError("No space left on device")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/31")  # as PyTorch does
 
     monkeypatch.setattr(torch, "save", full)
-    assert "No space left" in refusal(TIMM, tmp_path / "ours.pth")
+    assert "could not be written (is the disk full?)" in refusal(TIMM, tmp_path / "ours.pth")
     assert [path.name for path in tmp_path.iterdir()] == ["ours.pth"]
     assert (tmp_path / "ours.pth").read_text() == "the old one"
 
@@ -186,26 +192,101 @@ def test_a_tensorflow_checkpoint_goes_by_its_folder_its_prefix_or_a_file_of_it(r
         assert all(other[name].equal(tensor) for name, tensor in found[0].items())
 
 
+def test_without_a_head_there_is_still_a_backbone(tmp_path, capsys):
+    tensors = {n: t for n, t in load_file(TIMM).items() if not n.startswith("head.fc.")}
+    save_file(tensors, tmp_path / "timm.safetensors")  # as with num_classes=0
+    main([str(tmp_path / "timm.safetensors"), str(tmp_path / "ours.pth")])
+    found = read_weights(str(tmp_path / "ours.pth"))
+    assert found.about["classes"] is None
+    assert not any(name.startswith("head.") for name in found.tensors)
+    assert "none: without a head" in capsys.readouterr().out
+    assert "have none" in refusal(tmp_path / "ours.pth", tmp_path / "timm.pth", "--to", "timm")
+
+
+def test_tables_go_to_timm_in_the_size_of_its_model(reader, tmp_path):
+    source = DATA / "golden" / "ckpt_C_full"
+    assert "name it with --image-size" in refusal(source, tmp_path / "t.pth", "--to", "timm")
+    main([str(source), str(tmp_path / "t.pth"), "--to", "timm", "--image-size", "384"])
+    theirs, ours = torch.load(tmp_path / "t.pth"), convert(source).weights.tensors
+    table = theirs["stages.0.blocks.0.attn_block.attn.rel_pos.relative_position_bias_table"]
+    own = ours["trunk.stages.0.0.block_attention.attention.relative_position_bias_table"]
+    assert table.equal(torch.nn.functional.interpolate(own[None], (23, 23), mode="bilinear")[0])
+
+
+def test_options_cannot_contradict_what_the_file_tells(tmp_path):
+    message = refusal(TIMM, tmp_path / "ours.pth", "--image-size", "384")
+    assert "--image-size 384: the checkpoint itself tells 224" in message
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(tmp_path, dtype):
+    torch.save(
+        {n: t.to(dtype) if t.is_floating_point() else t for n, t in load_file(TIMM).items()},
+        tmp_path / "h.pth",
+    )
+    found = convert(tmp_path / "h.pth").weights.tensors
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64])
+def test_what_are_no_real_numbers_is_refused(tmp_path, dtype):
+    tensors = load_file(TIMM)
+    tensors["stem.conv2.weight"] = tensors["stem.conv2.weight"].to(dtype)
+    torch.save(tensors, tmp_path / "odd.pth")
+    message = refusal(tmp_path / "odd.pth", tmp_path / "ours.pth")
+    assert f"without real numbers in them: trunk.stem.conv2.weight ({str(dtype)[6:]})" in message
+
+
+def test_a_detector_with_two_backbones_and_one_cut_short_are_named(tmp_path):
+    backbone = randomise(MaxViT(arch=SMALL)).state_dict()
+    two = {f"{side}.backbone.{name}": t for side in ("student", "teacher") for name, t in backbone.items()}
+    torch.save(two, tmp_path / "two.pth")
+    message = refusal(tmp_path / "two.pth", tmp_path / "ours.pth")
+    assert "2 MaxViT backbones (student.backbone., teacher.backbone.)" in message
+    torch.save(MaxViT(arch=SMALL, out_indices=(0, 1, 2)).state_dict(), tmp_path / "cut.pth")
+    assert "has only 3 of MaxViT's 4 stages" in refusal(tmp_path / "cut.pth", tmp_path / "ours.pth")
+
+
+def test_the_newest_of_several_tensorflow_checkpoints_is_the_folders(reader, tmp_path):
+    for path in (DATA / "golden" / "ckpt_B_raw").iterdir():
+        shutil.copy(path, tmp_path / path.name)
+        if path.name != "checkpoint":
+            shutil.copy(path, tmp_path / path.name.replace("1000", "500"))
+    assert tensorflow.find_prefix(tmp_path).name == "model.ckpt-1000"
+
+
 def test_of_a_training_checkpoint_the_averages_are_taken_and_all_else_is_accounted_for():
-    one, two = torch.ones(1), torch.full((1,), 2.0)
-    variables = {
-        "maxvit/a": one,
-        "maxvit/a/ExponentialMovingAverage": two,
-        "maxvit/a/adam_m": one,
-        "maxvit/b/v/weight": one,  # no slot: values of an attention
-        "maxvit/unknown/adam_m": one,  # a slot of nothing that is there
-        "global_step": one,
+    stored = {
+        "maxvit/a",
+        "maxvit/a/ExponentialMovingAverage",
+        "maxvit/a/adam_m",
+        "maxvit/norm/moving_mean",  # an average itself
+        "global_step",
     }
-    chosen, note = tensorflow.select(variables)
-    assert chosen == {"maxvit/a": two, "maxvit/b/v/weight": one, "maxvit/unknown/adam_m": one}
-    assert note.startswith("1 moving averages, 2 raw variables, 3 left out")
+    chosen, note = tensorflow.choose(stored)
+    assert chosen == {
+        "maxvit/a": "maxvit/a/ExponentialMovingAverage",
+        "maxvit/norm/moving_mean": "maxvit/norm/moving_mean",
+    }
+    assert note.startswith("1 moving averages, 1 raw variables, 3 left out")
+    # no slot, but values of an attention; a slot of nothing that is there stays, to be refused
+    raw = {"maxvit/attention/v/weight", "maxvit/unknown/adam_m"}
+    assert tensorflow.choose(raw)[0].keys() == raw
+
+
+def test_averages_of_some_weights_and_raw_values_of_others_are_refused():
+    stored = {"maxvit/a", "maxvit/a/ExponentialMovingAverage", "maxvit/b/kernel"}
+    with pytest.raises(CheckpointError, match="1 variables have a moving average and 1 have none: maxvit/b"):
+        tensorflow.choose(stored)
 
 
 def test_an_unknown_variable_is_an_error(reader, monkeypatch, tmp_path):
-    read = tensorflow.read
-    monkeypatch.setattr(
-        tensorflow, "read", lambda prefix: {**read(prefix), "maxvit/new/kernel": torch.ones(1)}
-    )
+    def read(prefix):
+        found, note = original(prefix)
+        return {**found, "maxvit/new/kernel": torch.ones(1)}, note
+
+    original = tensorflow.read
+    monkeypatch.setattr(tensorflow, "read", read)
     message = refusal(DATA / "golden" / "ckpt_B_raw", tmp_path / "ours.pth")
     assert "1 left over: maxvit/new/kernel" in message
 
@@ -250,7 +331,8 @@ def architecture(name, classes, partition=7):
     ],
 )
 def test_size_and_normalisation_are_told_where_they_can_be(path, origin, found, size, normalization):
-    assert image_size_of(found, origin, Path(path)) == size
+    told = image_size_of(found, origin) or (image_size_in(Path(path)) if origin == "tensorflow" else None)
+    assert told == size
     assert normalization_of(found, size) == normalization
 
 
@@ -263,5 +345,11 @@ def test_tables_of_every_release_load_for_every_partition(tmp_path, table, parti
         SMALL, partition_size=partition, init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "w.pth"))
     )
     backbone.init_weights()
+    kept = MaxViT(SMALL, partition_size=partition, table_partition_size=table)
+    kept.load_state_dict({n: t for n, t in model.state_dict().items() if n.startswith("trunk.")})
+    images = torch.randn(1, 3, 7 * 32, 7 * 32)
     with torch.no_grad():
-        assert all(m.isfinite().all() for m in backbone.eval()(torch.randn(1, 3, 97, 130)))
+        for found, exact in zip(backbone.eval()(images), kept.eval()(images), strict=True):
+            # Tables stored for 7 lose what a larger one holds; read for 7, nothing more is lost.
+            close = 1e-5 if table == 7 or partition in (7, "scaled") else 0.5
+            assert (found - exact).abs().mean() < close * exact.abs().mean()

@@ -2,13 +2,14 @@ import json
 
 import pytest
 import torch
+from conftest import about_weights
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import ConcatDataset
 
 from maxvit_mm import MaxViT
-from maxvit_mm.checkpoint import Weights, write_weights
 from maxvit_mm.curves import read_log
 from maxvit_mm.hooks import ClassNamesHook, NormalizationHook, normalization_problems, plain_datasets
+from maxvit_mm.weights_file import Weights, write_weights
 
 
 def annotation_file(path, names):
@@ -77,7 +78,7 @@ def test_wrapped_datasets_are_found(tmp_path):
 
 class Preprocessor:
     def __init__(self, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), rgb=True):
-        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+        self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self._channel_conversion = rgb
 
 
@@ -95,6 +96,7 @@ def test_equal_normalisation_and_weights_that_say_nothing_pass():
         (IMAGENET, Preprocessor(mean=(127.5,) * 3), ["set model.data_preprocessor.mean=[123.675, 116.28,"]),
         (IMAGENET, Preprocessor(std=(127.5,) * 3), ["set model.data_preprocessor.std=[58.395, 57.12,"]),
         (IMAGENET, Preprocessor(rgb=False), ["bgr_to_rgb=True"]),
+        (IMAGENET, Preprocessor(mean=(127.5,)), ["mean="]),
         (dict(IMAGENET, mean=None, std=None), Preprocessor(), ["NOT CHECKED"]),
         (IMAGENET, Preprocessor(mean=(0,) * 3, std=(1,) * 3), ["mean=", "std="]),
     ],
@@ -107,7 +109,7 @@ def test_another_normalisation_is_reported_with_what_to_set(about, preprocessor,
 
 def test_a_detector_is_compared_with_its_own_weights_before_the_first_step(tmp_path):
     tensors = MaxViT("pico").state_dict()
-    about = dict(IMAGENET, mean=[127.5] * 3, convention="official")
+    about = about_weights(mean=[127.5] * 3)
     write_weights(tmp_path / "w.pth", Weights(tensors, about))
     backbone = MaxViT("pico", init_cfg=dict(type="Pretrained", checkpoint=str(tmp_path / "w.pth")))
     backbone.init_weights()
@@ -115,7 +117,7 @@ def test_a_detector_is_compared_with_its_own_weights_before_the_first_step(tmp_p
     model.data_preprocessor = Preprocessor()
     said = []
     logger = type("Logger", (), dict(warning=staticmethod(said.append)))
-    NormalizationHook().before_run(type("Runner", (), dict(model=model, logger=logger)))
+    NormalizationHook().before_train(type("Runner", (), dict(model=model, logger=logger)))
     assert len(said) == 1
     assert "NORMALISATION DIFFERS" in said[0]
 

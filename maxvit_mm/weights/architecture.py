@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import CheckpointError
-from ..loading import TABLE, differences
+from ..loading import TABLE, differences, shorten
 from ..network import CONVENTIONS, STRIDES, VARIANTS, Head, Trunk, Variant, find_convention, find_variant
 from .translation import COUNTER
 
@@ -56,14 +56,21 @@ def infer(tensors: Mapping[str, Tensor], source: str, convention: str = "officia
     """
 
     def shape(name: str, dimensions: int) -> torch.Size:
-        if name not in tensors or tensors[name].ndim != dimensions:
-            raise CheckpointError(f"{source} is no whole MaxViT: {name} is missing or misshapen")
+        if name not in tensors:
+            raise CheckpointError(f"{source} is no whole MaxViT: {name} is missing")
+        if tensors[name].ndim != dimensions:
+            found = list(tensors[name].shape)
+            raise CheckpointError(
+                f"{source} is no MaxViT: {name} has shape {found}, not {dimensions} dimensions"
+            )
         return tensors[name].shape
 
     blocks = {
         match.groups() for name in tensors if (match := re.match(r"trunk\.stages\.(\d+)\.(\d+)\.", name))
     }
     depths = [sum(int(stage) == i for stage, _ in blocks) for i in range(len(STRIDES))]
+    if 0 in depths:
+        raise CheckpointError(f"{source} has only {depths.index(0)} of MaxViT's {len(STRIDES)} stages")
     widths = [shape(f"trunk.stages.{i}.0.mbconv.shrink.weight", 4)[0] for i in range(len(STRIDES))]
     stem_width = shape("trunk.stem.conv1.weight", 4)[0]
     table = shape(f"trunk.stages.0.0.block_attention.attention.{TABLE}", 3)
@@ -86,12 +93,20 @@ def convention_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def complete(tensors: dict[str, Tensor], architecture: Architecture, source: str) -> dict[str, Tensor]:
-    """The tensors in the network's order, with the counters of BatchNorm where their origin keeps none.
+    """The tensors in the network's order and in fp32, with counters for BatchNorm where there are none.
 
     Raises:
         CheckpointError: names every tensor that is missing, left over, misshapen or not finite.
     """
     own = architecture.build().state_dict()
+    odd = [
+        f"{name} ({str(tensor.dtype).removeprefix('torch.')})"
+        for name, tensor in tensors.items()
+        if not name.endswith(COUNTER) and (not tensor.is_floating_point() or tensor.is_meta)
+    ]
+    if odd:
+        raise CheckpointError(f"{source} has tensors without real numbers in them: {shorten(odd, 3)}")
+    tensors = {name: t if name.endswith(COUNTER) else t.float() for name, t in tensors.items()}
     counters = {name: torch.tensor(0) for name in own if name.endswith(COUNTER)}
     tensors = {**counters, **tensors}
     if problems := differences(own, tensors):

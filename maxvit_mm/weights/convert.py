@@ -1,27 +1,28 @@
-"""What `tools/convert_weights.py` does: any released MaxViT weights into ours, whole, or not at all."""
+"""Any released MaxViT weights into ours, whole, or not at all."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..checkpoint import CheckpointError, Weights, read_weights, write_weights
+from ..checkpoint import CheckpointError
 from ..loading import TABLE, shorten
 from ..network.relative_bias import resize_table
 from ..version import __version__
+from ..weights_file import Weights, read_weights
 from . import own, tensorflow, timm
 from .architecture import Architecture, complete, convention_of, infer
-from .normalization import IMAGE_SIZES, NORMALIZATIONS, image_size_of, normalization_of
+from .normalization import (
+    IMAGE_SIZES,
+    NORMALIZATIONS,
+    image_size_in,
+    image_size_of,
+    normalization_of,
+)
 from .origins import ORIGINS, recognise
-from .translation import COUNTER
-
-SUFFIXES = (".pth", ".safetensors")
 
 
 class Converted(NamedTuple):
@@ -30,6 +31,7 @@ class Converted(NamedTuple):
     weights: Weights
     architecture: Architecture
     title: str  # of the origin, as a reader would say it
+    sha256: str  # of what was read
     tensors_in: int
     note: str  # on what was chosen among the tensors of the origin
 
@@ -39,62 +41,88 @@ def convert(source: Path, image_size: int | None = None, normalization: str | No
 
     Args:
         source: a file, or the folder, prefix or .index file of a TensorFlow checkpoint.
-        image_size: the side of the images it was trained on, in pixels, where the file cannot tell.
-        normalization: 'imagenet' or 'inception', where it cannot tell that.
+        image_size: the side of the images it was trained on, in pixels, where the file does not tell.
+        normalization: 'imagenet' or 'inception', where it does not tell that.
 
     Raises:
         CheckpointError: where it cannot be read, is of no known origin, or is not complete: names every
-            tensor that is missing, left over, misshapen or not finite.
+            tensor that is missing, left over, misshapen or not finite. Where `image_size` or `normalization`
+            contradict what the file tells.
     """
-    name, note = str(source), ""
+    name = str(source)
     if tensorflow.is_checkpoint(source):
         source = tensorflow.find_prefix(source)
-        read = Weights(tensorflow.read(source), {})
-        chosen, note = tensorflow.select(read.tensors)
+        found, note = tensorflow.read(source)
+        before: dict[str, Any] = {}
     else:
-        read = read_weights(name)
-        chosen = read.tensors
-    origin = recognise(chosen)
+        found, before = read_weights(name)
+        note = ""
+    origin = recognise(found)
     if origin is None:
         raise CheckpointError(
-            f"{name} holds {len(chosen)} tensors of no MaxViT that is known ({shorten(sorted(chosen), 3)}): "
+            f"{name} holds {len(found)} tensors of no MaxViT that is known ({shorten(sorted(found), 3)}): "
             f"it must be one of {', '.join(origin.title for origin in ORIGINS)}"
         )
     if origin.name == "timm":
-        timm.check(chosen, name)
-
-    tensors, missing, left_over = origin.translate(chosen)
+        timm.check(found, name)
+    tensors, missing, left_over = origin.translate(found)
     if missing or left_over:
         kinds = {"missing": missing, "left over": left_over}
         problems = [f"  {len(names)} {kind}: {shorten(names)}" for kind, names in kinds.items() if names]
         raise CheckpointError(
-            "\n".join([f"{name} is no complete {origin.title}; nothing was written:", *problems])
+            "\n".join([f"{name} is no whole MaxViT of {origin.title}; nothing was written:", *problems])
         )
-    convention = read.about.get("convention") or (
+    tensors = without_half_a_head(tensors)
+    convention = before.get("convention") or (
         convention_of(tensors) if origin.name == "maxvit_mm" else origin.convention
     )
     architecture = infer(tensors, name, convention)
-    tensors = complete(tensors, architecture, name)
-    image_size = (
-        image_size or read.about.get("image_size") or image_size_of(architecture, origin.name, source)
-    )
-    normalization = (
-        normalization or read.about.get("normalization") or normalization_of(architecture, image_size)
-    )
+    digest = sha256(source)
     about = {
         **describe(architecture),
-        "image_size": image_size,
-        "normalization": normalization,
-        "mean": NORMALIZATIONS[normalization][0] if normalization else None,
-        "std": NORMALIZATIONS[normalization][1] if normalization else None,
+        **trained_on(architecture, origin.name, source, before, image_size, normalization),
         # What was converted before keeps its first origin.
-        "origin": read.about.get("origin", origin.name),
-        "source": read.about.get("source", source.name),
-        "source_sha256": read.about.get("source_sha256", sha256(source)),
+        "origin": before.get("origin", origin.name),
+        "source": before.get("source", source.name),
+        "source_sha256": before.get("source_sha256", digest),
         "converter": f"maxvit_mm {__version__}",
     }
-    title = own.describe(chosen) if origin.name == "maxvit_mm" else origin.title
-    return Converted(Weights(tensors, about), architecture, title, len(chosen), note)
+    title = own.describe(found) if origin.name == "maxvit_mm" else origin.title
+    weights = Weights(complete(tensors, architecture, name), about)
+    return Converted(weights, architecture, title, digest, len(found), note)
+
+
+def without_half_a_head(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """timm keeps the norm and the first layer of a head whose classes were taken off: no head, then."""
+    if any(name.startswith("head.logits.") for name in tensors):
+        return tensors
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
+
+
+def trained_on(
+    architecture: Architecture,
+    origin: str,
+    source: Path,
+    before: dict[str, Any],
+    image_size: int | None,
+    normalization: str | None,
+) -> dict[str, Any]:
+    """Image size and normalisation for the metadata: what the file tells, else the user, else the name."""
+    told = before.get("image_size") or image_size_of(architecture, origin)
+    refuse_contradiction("--image-size", image_size, told)
+    if origin == "tensorflow":  # whose names alone tell
+        told = told or image_size or image_size_in(source)
+    image_size = told or image_size
+    known = before.get("normalization") or normalization_of(architecture, image_size)
+    refuse_contradiction("--normalization", normalization, known)
+    normalization = known or normalization
+    mean, std = NORMALIZATIONS.get(normalization or "", (None, None))
+    return {"image_size": image_size, "normalization": normalization, "mean": mean, "std": std}
+
+
+def refuse_contradiction(option: str, given: Any, told: Any) -> None:
+    if given and told and given != told:
+        raise CheckpointError(f"{option} {given}: the checkpoint itself tells {told}; leave the option out")
 
 
 def describe(architecture: Architecture) -> dict[str, Any]:
@@ -128,6 +156,10 @@ def to_timm(converted: Converted) -> dict[str, Tensor]:
     tensors, about = converted.weights
     if converted.architecture.convention != "official":
         raise CheckpointError("timm has no MaxViT that computes what torchvision's does: nothing was written")
+    if converted.architecture.classes is None:
+        raise CheckpointError("timm's MaxViT has a classification head, these weights have none")
+    if about["image_size"] is None:
+        raise CheckpointError("timm has a MaxViT for each size of images: name it with --image-size")
     sizes = {image: partition for partition, image in IMAGE_SIZES.items()}
     partition = sizes.get(about["image_size"], converted.architecture.table_partition_size)
     tensors = {
@@ -135,84 +167,3 @@ def to_timm(converted: Converted) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
     }
     return timm.TRANSLATION.to_theirs(tensors)
-
-
-def report(converted: Converted) -> str:
-    """What was found, for a reader."""
-    architecture, about = converted.architecture, converted.weights.about
-    variant, partition = architecture.variant, architecture.table_partition_size
-    counters = sum(name.endswith(COUNTER) for name in converted.weights.tensors)
-    size = (
-        f"images of {about['image_size']} pixels" if about["image_size"] else "size of the images not known"
-    )
-    lines = {
-        "origin": converted.title + (f" ({converted.note})" if converted.note else ""),
-        "SHA-256": about["source_sha256"],
-        "architecture": f"{architecture.name}: stem {variant.stem_width}, widths {join(variant.widths)}, "
-        f"blocks {join(variant.depths)}; convention {architecture.convention}",
-        "partition": f"tables of {2 * partition - 1}x{2 * partition - 1}, for partition {partition}; {size}",
-        "classes": str(architecture.classes or "none: without a head"),
-        "normalisation": normalization_line(about),
-        "tensors": f"{converted.tensors_in} in, {len(converted.weights.tensors)} out, of these {counters} "
-        f"counters of BatchNorm; all finite, none missing, none left over",
-    }
-    return "\n".join(f"{name:14}{text}" for name, text in lines.items())
-
-
-def normalization_line(about: dict[str, Any]) -> str:
-    if about["normalization"] is None:
-        return "NOT KNOWN, so it cannot be checked later: tell it with --image-size or --normalization"
-    return f"mean {join(about['mean'])}, std {join(about['std'])} ({about['normalization']})"
-
-
-def join(numbers: Sequence[float]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """`tools/convert_weights.py`: the command line."""
-    parser = argparse.ArgumentParser(
-        description="Convert released MaxViT weights for maxvit_mm. The format of SRC is recognised: a "
-        "TensorFlow checkpoint (folder, prefix or .index file), timm's maxvit_*_tf_*, torchvision's "
-        "maxvit_t, our own, or a whole detector's. Every tensor is accounted for, or nothing is written."
-    )
-    parser.add_argument("source", metavar="SRC", type=Path)
-    parser.add_argument("destination", metavar="DST", type=Path, help="a .pth or .safetensors file to write")
-    parser.add_argument(
-        "--to", choices=["maxvit_mm", "timm"], default="maxvit_mm", help="whose names to write"
-    )
-    parser.add_argument(
-        "--image-size",
-        type=int,
-        metavar="PIXELS",
-        help="the side of the images it was trained on, where neither file nor name tells",
-    )
-    parser.add_argument(
-        "--normalization",
-        choices=NORMALIZATIONS,
-        help="of the images it was trained on: ImageNet's mean and std, or 127.5 and 127.5",
-    )
-    args = parser.parse_args(argv)
-    try:
-        check_destination(args.source, args.destination)
-        converted = convert(args.source, args.image_size, args.normalization)
-        weights = converted.weights
-        if args.to == "timm":
-            weights = Weights(to_timm(converted), {})
-        print(report(converted))
-        write_weights(args.destination, weights)
-    except (CheckpointError, OSError) as error:
-        sys.exit(f"error: {error}")
-    print(f"{'written':14}{args.destination}, under the names of {args.to}")
-
-
-def check_destination(source: Path, destination: Path) -> None:
-    """Refuse a destination that cannot be written, before minutes are spent on reading."""
-    if destination.suffix not in SUFFIXES:
-        raise CheckpointError(f"DST {destination} must end in {' or '.join(SUFFIXES)}")
-    if destination.is_dir():
-        raise CheckpointError(f"DST {destination} is a folder: name a file")
-    if not destination.parent.is_dir():
-        raise CheckpointError(f"the folder of DST, {destination.parent}, does not exist: make it first")
-    if destination.exists() and source.exists() and destination.samefile(source):
-        raise CheckpointError("SRC and DST are the same file")

@@ -19,18 +19,23 @@ ONLY_FROM_21K = ("xlarge",)  # released without a training on ImageNet-1k alone
 NEVER_FROM_21K = ("tiny", "small")
 
 
-def image_size_of(architecture: Architecture, origin: str, path: Path) -> int | None:
-    """The side of the images it was trained on, in pixels; None where nothing tells.
+def image_size_of(architecture: Architecture, origin: str) -> int | None:
+    """The side of the images it was trained on, in pixels, as the tensors tell; None where they do not.
 
-    timm's tables have the partition's own size, torchvision released one size. TensorFlow's tables are for
-    partition 7 whatever the image: there the folder's name tells, as in `maxvittiny/i1k/384`.
+    timm's tables have the partition's own size, and torchvision released one size.
     """
-    if origin == "torchvision":
+    if origin == "torchvision" or architecture.classes == IMAGENET_21K:
         return 224
-    if origin == "timm" or architecture.table_partition_size != 7:
+    if origin == "timm":
         return IMAGE_SIZES.get(architecture.table_partition_size)
-    if architecture.classes == IMAGENET_21K:
-        return 224
+    return None
+
+
+def image_size_in(path: Path) -> int | None:
+    """The size in the name of a TensorFlow checkpoint or its folders, as in `maxvittiny/i1k/384`.
+
+    Its tables are for partition 7 whatever the image, so that nothing else tells.
+    """
     sizes = [re.findall(r"(?<!\d)(224|384|512)(?!\d)", part) for part in path.absolute().parts[:-4:-1]]
     return next((int(found[-1]) for found in sizes if found), None)
 

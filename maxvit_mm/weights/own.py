@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..checkpoint import CheckpointError
 from .translation import Translated
 
 TITLE = "maxvit_mm"
@@ -22,8 +23,12 @@ def translate(tensors: Mapping[str, Tensor]) -> Translated:
     else a detector holds is not the backbone's; what else ours holds is left over.
     """
     prefixes = [match[1] for name in tensors if (match := re.fullmatch(STEM, name))]
-    if len(prefixes) != 1:
-        return Translated({}, ["trunk.stem.conv1.weight"] if not prefixes else [], sorted(tensors))
+    if len(prefixes) > 1:
+        raise CheckpointError(
+            f"it holds {len(prefixes)} MaxViT backbones ({', '.join(prefixes)}): keep one of them"
+        )
+    if not prefixes:
+        return Translated({}, ["trunk.stem.conv1.weight"], [])
     (prefix,) = prefixes
     network = {
         name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,19 @@ from einops import rearrange
 from torch import Tensor
 
 from ..checkpoint import CheckpointError
+from ..loading import shorten
 from .translation import BLOCK, COUNTER, MODULES, TENSORS, Line, Translation, identity
 
 TITLE = "TensorFlow, google-research/maxvit"
 SIGN = r"maxvit/block_00_00/.+"
 
 AVERAGED = "/ExponentialMovingAverage"
+STATISTICS = ("/moving_mean", "/moving_variance")
 # What a training checkpoint holds beside its variables: a slot of the optimiser is `<variable>/<slot>`.
 SLOT = r"(.+)/(Adam|Adam_1|AdamW|AdamW_1|Momentum|RMSProp|RMSProp_1|adam_m|adam_v|m|v)"
 NO_WEIGHTS = r"global_step|(beta[12]_power|save_counter|learning_rate)(_\d+)?"
+
+PART = r"\.(index|data-\d{5}-of-\d{5}|meta)$"  # the end of a file's name; the rest is the prefix
 
 THEIR_BLOCK = "maxvit/block_{i:02d}_{j:02d}"
 NAMES = {
@@ -105,7 +109,7 @@ TRANSLATION = Translation(all_lines())
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is a checkpoint of TensorFlow's, or a folder that could hold one."""
-    return path.is_dir() or path.suffix == ".index" or ".data-" in path.name or bool(shards(path))
+    return path.is_dir() or bool(re.search(PART, path.name)) or bool(shards(path))
 
 
 def shards(prefix: Path) -> list[Path]:
@@ -123,7 +127,7 @@ def find_prefix(path: Path) -> Path:
         CheckpointError: where there is none, or a folder holds several and does not say which is newest.
     """
     if not path.is_dir():
-        return path.with_name(re.sub(r"\.(index|data-\d{5}-of-\d{5}|meta)$", "", path.name))
+        return path.with_name(re.sub(PART, "", path.name))
     prefixes = sorted(index.with_suffix("") for index in path.glob("*.index"))
     if len(prefixes) > 1:
         newest = re.search(r'^model_checkpoint_path: "(.+)"', text_of(path / "checkpoint"), re.MULTILINE)
@@ -144,11 +148,12 @@ def text_of(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 
 
-def read(prefix: Path) -> dict[str, Tensor]:
-    """Every variable of a checkpoint by its name.
+def read(prefix: Path) -> tuple[dict[str, Tensor], str]:
+    """The weights of a checkpoint by their raw names, and in words which of its variables they are.
 
     Raises:
-        CheckpointError: where files are missing or damaged, or TensorFlow is not installed.
+        CheckpointError: where files are missing or damaged, variables are averaged in part, or TensorFlow is
+            not installed.
     """
     files = shards(prefix)
     if not any(file.suffix == ".index" for file in files):
@@ -160,12 +165,23 @@ def read(prefix: Path) -> dict[str, Tensor]:
     load_checkpoint = import_reader()
     try:
         reader = load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
-        return {name: torch.tensor(reader.get_tensor(name)) for name in sorted(shapes)}
+        chosen, note = choose(reader.get_variable_to_shape_map())
+        arrays = {name: reader.get_tensor(stored) for name, stored in chosen.items()}
+    except CheckpointError:
+        raise
     except Exception as error:  # TensorFlow's are of many kinds, and some are RuntimeError
         raise CheckpointError(
             f"{prefix} is damaged ({str(error).splitlines()[0]}): get its .index and .data files again"
         ) from error
+    kinds = {name: getattr(array, "dtype", type(array)) for name, array in arrays.items()}
+    odd = [
+        f"{name} ({kind})" for name, kind in kinds.items() if kind not in ("float32", "float64", "float16")
+    ]
+    if odd:
+        raise CheckpointError(
+            f"{prefix}: variables that are not of floating-point numbers: {shorten(odd, 3)}"
+        )
+    return {name: torch.tensor(array) for name, array in arrays.items()}, note
 
 
 def import_reader() -> Any:
@@ -182,34 +198,42 @@ def import_reader() -> Any:
     return load_checkpoint
 
 
-def select(variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The weights among the variables of a training checkpoint, by their raw names.
+def choose(stored: Iterable[str]) -> tuple[dict[str, str], str]:
+    """The weights among the variables of a training checkpoint: raw name -> the name to read it from.
 
-    A moving average is taken before the raw variable. Slots of the optimiser, the step and its like are
-    left out; any other name stays, for the translation to refuse it.
+    A moving average is taken before the raw variable; the statistics of BatchNorm are averages themselves, so
+    of these the raw one does where there is no other. Slots of the optimiser, the step and its like are left
+    out; any other name stays, for the translation to refuse it.
 
     Returns:
-        the weights, and in words what was taken.
+        the names, and in words what was taken.
+
+    Raises:
+        CheckpointError: where some variables have a moving average and others have none.
     """
-    averaged = {
-        name.removesuffix(AVERAGED): tensor for name, tensor in variables.items() if name.endswith(AVERAGED)
-    }
-    raw = {
-        name: tensor
-        for name, tensor in variables.items()
-        if not name.endswith(AVERAGED) and not is_of_the_optimiser(name, variables)
-    }
-    chosen = {**raw, **averaged}
+    stored = set(stored)
+    averaged = {name.removesuffix(AVERAGED): name for name in stored if name.endswith(AVERAGED)}
+    raw = {name for name in stored if not name.endswith(AVERAGED) and not is_of_the_optimiser(name, stored)}
+    only_raw = sorted(raw - averaged.keys())
+    without = [name for name in only_raw if not name.endswith(STATISTICS)]
+    if averaged and without:
+        raise CheckpointError(
+            f"{len(averaged)} variables have a moving average and {len(without)} have none: "
+            f"{shorten(without, 3)}; weights of both kinds make no network"
+        )
     counts = {
         "moving averages": len(averaged),
-        "raw variables": len(raw.keys() - averaged.keys()),
-        "left out: raw ones with an average, slots of the optimiser, steps": len(variables) - len(chosen),
+        "raw variables": len(only_raw),
+        "left out: raw ones with an average, slots of the optimiser, steps": len(stored)
+        - len(averaged)
+        - len(only_raw),
     }
+    chosen = {name: name for name in only_raw} | averaged
     return chosen, ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def is_of_the_optimiser(name: str, variables: Mapping[str, Tensor]) -> bool:
+def is_of_the_optimiser(name: str, stored: set[str]) -> bool:
     if re.fullmatch(NO_WEIGHTS, name):
         return True
     slot = re.fullmatch(SLOT, name)
-    return slot is not None and (slot[1] in variables or slot[1] + AVERAGED in variables)
+    return slot is not None and (slot[1] in stored or slot[1] + AVERAGED in stored)

@@ -5,9 +5,10 @@ import torch
 from conftest import randomise
 from peer_models import timm
 
-from maxvit_mm.checkpoint import write_weights
 from maxvit_mm.classifier import MaxViTClassifier
-from maxvit_mm.weights.convert import convert, main
+from maxvit_mm.weights.command import main
+from maxvit_mm.weights.convert import convert
+from maxvit_mm.weights_file import write_weights
 
 SIZES = ("tiny", "small", "base", "large", "xlarge")
 

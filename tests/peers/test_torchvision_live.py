@@ -8,7 +8,7 @@ from peer_models import maxvit_t
 from maxvit_mm import MaxViT
 from maxvit_mm.checkpoint import CheckpointError
 from maxvit_mm.classifier import MaxViTClassifier
-from maxvit_mm.weights.convert import main
+from maxvit_mm.weights.command import main
 
 
 def test_maps_and_logits_are_torchvisions(tmp_path):
