@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import about_weights
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
+from maxvit_mm import MaxViT
 from maxvit_mm.checkpoint import load_from_local
 from maxvit_mm.datasets.shapes import make_shapes
 from maxvit_mm.demo import demo
 from maxvit_mm.launch import evaluate, find_config, train, use_tta
+from maxvit_mm.weights_file import Weights, write_weights
 
 ROOT = Path(__file__).parents[1]
 PICO = "mask_rcnn_maxvit_pico_shapes"
@@ -40,6 +43,10 @@ def fresh(tmp_path, monkeypatch):
     """A foreign working directory, and none of MMEngine's process-wide instances from another run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOCAL_RANK", "0")
+    forget_runs()
+
+
+def forget_runs():
     for kind in (MMLogger, Visualizer):
         for held in (kind, *kind.__subclasses__()):
             held._instance_dict.clear()
@@ -48,6 +55,7 @@ def fresh(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def trained(shapes, tmp_path_factory):
     """A work directory after two steps on the embedded data."""
+    forget_runs()
     work_dir = tmp_path_factory.mktemp("trained")
     train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--cfg-options", *TWO_STEPS])
     return work_dir
@@ -193,6 +201,59 @@ def test_a_checkpoint_of_another_network_is_refused_and_not_evaluated(trained, s
     assert "load_from" in refusal(train, PICO, "--data", str(shapes), *options)
 
 
+def pretrained(path):
+    return ["model.backbone.init_cfg.type=Pretrained", f"model.backbone.init_cfg.checkpoint={path}"]
+
+
+def test_a_detector_whose_weights_miss_a_tensor_does_not_start(shapes):
+    weights = MaxViT("pico").state_dict()
+    del weights["trunk.stages.1.0.mbconv.shrink.weight"]
+    torch.save(weights, "w.pth")
+    options = ["--cfg-options", *TWO_STEPS, *pretrained("w.pth")]
+    message = refusal(train, PICO, "--data", str(shapes), "--work-dir", "w", *options)
+    assert "1 missing: trunk.stages.1.0.mbconv.shrink.weight" in message
+    assert not list(Path("w").glob("*.pth"))
+
+
+def test_another_normalisation_than_the_weights_own_is_reported_before_the_first_step(shapes):
+    about = about_weights(mean=[127.5] * 3, std=[127.5] * 3)
+    write_weights(Path("w.pth"), Weights(MaxViT("pico").state_dict(), about))
+    options = ["--cfg-options", *TWO_STEPS, *pretrained("w.pth")]
+    train([PICO, "--data", str(shapes), "--work-dir", "w", *options])
+    log = next(Path("w").glob("*/*.log")).read_text()
+    said = log.index("NORMALISATION DIFFERS: the pretrained weights (w.pth) were trained with mean [127.5,")
+    assert log.index("loaded 260 of 260 tensors from w.pth") < said < log.index("Iter(train)")
+
+
+def test_averaged_weights_are_accounted_for_as_the_others(shapes):
+    options = ["--data", str(shapes), "--work-dir", "w", "--cfg-options", *TWO_STEPS]
+    Path("ema.py").write_text(
+        f"_base_ = {str(ROOT / 'configs' / PICO)!r} + '.py'\n"
+        "custom_hooks = [dict(type='CompleteLoadHook'), dict(type='EMAHook')]\n"
+    )
+    train(["ema.py", *options])
+    train(["ema.py", *options[:4], "--resume", "--cfg-options", *TWO_STEPS, "train_cfg.max_iters=3"])
+    checkpoint = load_from_local("w/iter_3.pth")
+    del checkpoint["ema_state_dict"]["module.backbone.trunk.stem.conv1.weight"]
+    torch.save(checkpoint, "w/iter_3.pth")
+    message = refusal(train, "ema.py", *options[:4], "--resume", "--cfg-options", *TWO_STEPS)
+    assert "1 missing: backbone.trunk.stem.conv1.weight" in message
+
+
+def test_what_is_not_finite_never_starts_a_training(trained, shapes):
+    state = load_from_local(str(trained / "iter_2.pth"))["state_dict"]
+    state["neck.fpn_convs.0.conv.weight"][0] = torch.nan
+    torch.save({"state_dict": state}, "nan.pth")
+    message = refusal(train, PICO, "--data", str(shapes), "--cfg-options", *TWO_STEPS, "load_from=nan.pth")
+    assert "1 not finite: neck.fpn_convs.0.conv.weight" in message
+
+
+def test_backbone_weights_in_the_place_of_a_detectors_are_sent_where_they_belong(shapes):
+    torch.save(MaxViT("pico").state_dict(), "w.pth")
+    message = refusal(train, PICO, "--data", str(shapes), "--cfg-options", *TWO_STEPS, "load_from=w.pth")
+    assert "w.pth is a backbone and no detector: name it with model.backbone.init_cfg.type=Pret" in message
+
+
 def test_heads_for_other_classes_may_start_at_random(trained, shapes, tmp_path):
     checkpoint = torch.load(trained / "iter_2.pth", weights_only=False)  # our own, made above
     state = checkpoint["state_dict"]
@@ -212,14 +273,9 @@ def test_options_that_cannot_work_are_refused(shapes, monkeypatch):
 
 def test_a_released_size_that_starts_from_random_weights_says_so(shapes, monkeypatch, capsys):
     monkeypatch.setattr("maxvit_mm.launch.build_runner", lambda cfg: 1 / 0)
-    pretrained = [
-        "--cfg-options",
-        "model.backbone.init_cfg.type=Pretrained",
-        "model.backbone.init_cfg.checkpoint=w",
-    ]
     for config, options, says in (
         ("mask_rcnn_maxvit_t_coco", [], True),
-        ("mask_rcnn_maxvit_t_coco", pretrained, False),
+        ("mask_rcnn_maxvit_t_coco", ["--cfg-options", *pretrained("w.pth")], False),
         ("mask_rcnn_maxvit_t_coco", ["--resume"], False),
         (PICO, [], False),
     ):
