@@ -337,6 +337,26 @@ def test_a_script_starts_a_process_for_each_gpu(script, arguments, expected):
     assert said.strip().endswith(expected.format(tools=ROOT / "tools"))
 
 
+@pytest.mark.parametrize(
+    ("script", "gpus", "nodes_share", "rest"),
+    [
+        ("slurm_train.sh", "16", 8, "{tools}/train.py C --amp --launcher slurm"),
+        ("slurm_test.sh", "4", 4, "{tools}/test.py C --amp --launcher slurm"),
+    ],
+)
+def test_a_slurm_script_asks_for_a_task_for_each_gpu(script, gpus, nodes_share, rest, tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", str(ROOT / "tools" / script), "PART", "JOB", "C", "--amp"]
+    env = {**os.environ, "PATH": path, "GPUS": gpus, "PYTHON": "py"}
+    words = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
+    asked = {"--partition=PART", "--job-name=JOB", f"--ntasks={gpus}", f"--ntasks-per-node={nodes_share}"}
+    assert asked | {f"--gres=gpu:{nodes_share}"} <= set(words)
+    assert " ".join(words).endswith("py -u " + rest.format(tools=ROOT / "tools"))
+
+
 def test_the_demo_ends_with_its_figures_and_where_to_look(tmp_path, capsys):
     metrics = demo(["--images", "4", "3", "--work-dir", "here", "--cfg-options", *TWO_STEPS])
     *_, figures, where = capsys.readouterr().out.strip().splitlines()
