@@ -19,7 +19,7 @@ test:  ## set up, check style and types, run the tests (ARGS='-k partition' goes
 	@$(RUN) --test -- -m pytest $(ARGS)
 
 test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
-	@$(RUN) --compiled --test -- -m pytest -o norecursedirs=none $(ARGS)
+	@$(RUN) --compiled --test -- -m pytest -o norecursedirs=peers $(ARGS)
 
 test-peers:  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	@$(RUN) --peers --test -- -m pytest -o norecursedirs=none tests/peers tests/test_golden.py $(ARGS)
