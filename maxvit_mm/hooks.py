@@ -14,7 +14,6 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
-from pycocotools.coco import COCO
 
 from .backbone import MaxViT
 from .checkpoint import CheckpointError
@@ -40,11 +39,11 @@ class ClassNamesHook(Hook):
 
 
 def plain_datasets(dataset: Any) -> Iterator[Any]:
-    """The datasets inside OpenMMLab's wrappers that have COCO's category ids."""
+    """The datasets inside OpenMMLab's wrappers that read annotation files in COCO's format."""
     for inner in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
         if inner is not None:
             yield from plain_datasets(inner)
-    if hasattr(dataset, "cat_ids") and hasattr(dataset, "ann_file"):
+    if hasattr(dataset, "COCOAPI") and hasattr(dataset, "ann_file"):
         yield dataset
 
 
@@ -53,7 +52,7 @@ def check_class_names(dataset: Any) -> None:
     wanted = list(dataset.metainfo["classes"])
     if wanted == list(type(dataset).METAINFO.get("classes", ())) and list(dataset.cat_ids) == COCO_IDS:
         return  # COCO itself: spare its users a second look at a large file
-    categories = COCO(dataset.ann_file).loadCats(dataset.cat_ids)
+    categories = dataset.COCOAPI(dataset.ann_file).loadCats(dataset.cat_ids)
     found = [category["name"] for category in categories]
     if found == wanted:
         return

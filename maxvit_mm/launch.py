@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mmengine.runner import Runner
 from .checkpoint import CheckpointError
 from .datasets.coco_folder import DataError, inspect
 from .datasets.retarget import dataset_configs, point_config_at
+from .hardware import is_first_process, use_amp, use_float32, use_gloo
 
 PACKAGE = Path(__file__).resolve().parent
 RANDOM_WEIGHTS = (
@@ -52,6 +54,8 @@ def train(argv: Sequence[str] | None = None) -> Runner:
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)
+    elif not torch.cuda.is_available():
+        use_float32(cfg)
     if args.auto_scale_lr:
         if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
             raise SystemExit(f"--auto-scale-lr: {args.config} sets no auto_scale_lr.base_batch_size")
@@ -157,8 +161,9 @@ def find_config(name: str) -> Path:
     path = (folder / Path(name).name).with_suffix(".py")
     if path.is_file():
         return path
-    ours = ", ".join(sorted(path.stem for path in folder.glob("*.py")))
-    raise SystemExit(f"there is no config {name}; ours are {ours}")
+    ours = sorted(path.stem for path in folder.glob("*.py"))
+    alike = ", ".join(get_close_matches(Path(name).stem, ours, n=4))
+    raise SystemExit(f"there is no config {name}; nearest of ours: {alike or ', '.join(ours)}")
 
 
 def trains_masks(cfg: Config) -> bool:
@@ -191,24 +196,6 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
         )
 
 
-def use_gloo(cfg: Config) -> None:
-    """Several processes on CPUs, where MMEngine's own ways insist on a GPU for each."""
-    if "SyncBN" in str(cfg.model.to_dict()):
-        raise SystemExit(
-            "SyncBN needs a GPU for each process, and PyTorch sees none here: run one process, without "
-            "--launcher, or add --cfg-options model.backbone.norm_cfg.type=BN"
-        )
-    torch.distributed.init_process_group("gloo")
-    cfg.setdefault("model_wrapper_cfg", dict(type="MMDistributedDataParallel", device_ids=None))
-
-
-def use_amp(cfg: Config) -> None:
-    if not torch.cuda.is_available():
-        raise SystemExit("--amp needs a GPU, and PyTorch sees none here: leave it out")
-    cfg.optim_wrapper.type = "AmpOptimWrapper"
-    cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
-
-
 def use_tta(cfg: Config) -> None:
     """Test each image and its mirror image, merged by NMS, unless the config has a way of its own."""
     from . import tta  # noqa: F401  (registers the model; it needs MMDetection's, which take seconds)
@@ -233,10 +220,6 @@ def mirrored(pipeline: Sequence[Any]) -> list[Any]:
 def build_runner(cfg: Config) -> Runner:
     with clear_refusals():
         return Runner.from_cfg(cfg)
-
-
-def is_first_process() -> bool:
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from conftest import about_weights
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.visualization import Visualizer
 
 from maxvit_mm import MaxViT
 from maxvit_mm.checkpoint import load_from_local
 from maxvit_mm.datasets.shapes import make_shapes
 from maxvit_mm.demo import demo
+from maxvit_mm.hardware import places_of, use_float32
 from maxvit_mm.launch import evaluate, find_config, train, use_tta
 from maxvit_mm.weights_file import Weights, write_weights
 
@@ -299,17 +301,34 @@ def test_a_config_is_found_by_its_path_or_by_the_name_of_one_of_ours(tmp_path):
     path = ROOT / "configs/mask_rcnn_maxvit_t_coco.py"
     for name in (path, "mask_rcnn_maxvit_t_coco", "configs/mask_rcnn_maxvit_t_coco.py"):
         assert find_config(str(name)).samefile(path)
-    assert "ours are mask_rcnn_maxvit_pico_shapes, mask_rcnn" in refusal(
-        lambda names: find_config(*names), "mask_rcnn_maxvit_q_coco"
-    )
+    message = refusal(lambda names: find_config(*names), "mask_rcnn_maxvit_q_coco")
+    assert "nearest of ours: mask_rcnn_maxvit_" in message
+    assert "mask_rcnn_maxvit_pico_shapes" in refusal(lambda names: find_config(*names), "yolo")  # all of them
     mistyped = "/elsewhere/mask_rcnn_maxvit_t_coco.py"  # not ours in its stead
     assert refusal(lambda names: find_config(*names), mistyped) == f"there is no config {mistyped}"
 
 
 def test_batches_cannot_be_normalised_across_processes_without_gpus(shapes, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    message = refusal(train, "mask_rcnn_maxvit_t_coco", "--data", str(shapes), "--launcher", "pytorch")
+    arguments = ["--data", str(shapes), "--launcher", "pytorch"]
+    message = refusal(train, "cascade_mask_rcnn_maxvit_t_640_coco", *arguments)
     assert "SyncBN needs a GPU" in message
+    # What it proposes names every place.
+    options = message.partition("--cfg-options ")[2].split()
+    assert "model.backbone.norm_cfg.type=BN" in options
+    assert "model.roi_head.bbox_head.1.norm_cfg.type=BN" in options
+    cfg = Config.fromfile(find_config("cascade_mask_rcnn_maxvit_t_640_coco"))
+    cfg.merge_from_dict(dict(option.split("=") for option in options))
+    assert list(places_of("SyncBN", cfg.model, "model")) == []
+
+
+def test_mixed_precision_of_a_config_falls_back_to_float32_without_a_gpu(capsys):
+    cfg = Config.fromfile(find_config("cascade_mask_rcnn_maxvit_t_640_coco"))
+    use_float32(cfg)
+    assert "using float32" in capsys.readouterr().out
+    wrapper = build_optim_wrapper(torch.nn.Linear(2, 2), cfg.optim_wrapper)
+    assert type(wrapper) is OptimWrapper
+    assert wrapper.optimizer.defaults["lr"] == 2e-3
 
 
 @pytest.mark.parametrize("tool", ["train.py", "test.py"])

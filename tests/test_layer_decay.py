@@ -78,7 +78,23 @@ def test_what_cannot_be_placed_is_an_error():
         layer_of("backbone.trunk.head.weight", [1])
 
 
-@pytest.mark.parametrize("paramwise", [dict(norm_decay_mult=0.0), dict(decay_rate=0), dict(decay_rate=1.5)])
-def test_a_rate_must_be_given_and_make_sense(paramwise):
-    with pytest.raises(ValueError, match="decay_rate must be above 0 and at most 1"):
+@pytest.mark.parametrize("decay_rate", [1.0, 0.5])
+def test_a_backbone_may_learn_slower_than_the_heads_as_a_whole(decay_rate):
+    model = Detector(MaxViT(SMALL))
+    groups = optimizer(model, decay_rate=decay_rate, backbone_lr_mult=0.1, **WITHOUT_DECAY).param_groups
+    rates = {group["layer"]: group["lr"] for group in groups}
+    blocks = 5
+    wanted = {layer: pytest.approx(1e-4 * decay_rate ** (blocks + 1 - layer)) for layer in range(blocks + 1)}
+    assert rates == {**wanted, blocks + 1: 1e-3}
+    assert all(group["weight_decay"] == 0 for group in groups for p in group["params"] if p.ndim == 1)
+
+
+@pytest.mark.parametrize("paramwise", [dict(decay_rate=0), dict(decay_rate=1.5), dict(backbone_lr_mult=-1)])
+def test_a_rate_must_make_sense(paramwise):
+    with pytest.raises(ValueError, match="must be above 0 and at most 1"):
         optimizer(Detector(MaxViT(SMALL)), **paramwise)
+
+
+def test_a_rate_must_be_given():
+    with pytest.raises(ValueError, match=r"needs a decay_rate, such as 0\.8, or a backbone_lr_mult"):
+        optimizer(Detector(MaxViT(SMALL)), norm_decay_mult=0.0)

@@ -1,0 +1,4 @@
+# MMDetection's Cascade Mask R-CNN with FPN, on MaxViT-T.
+_base_ = ["mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py", "./maxvit_t.py"]
+
+model = dict(backbone=_base_.maxvit_t, neck=dict(in_channels=[64, 128, 256, 512]))

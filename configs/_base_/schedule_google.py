@@ -1,0 +1,34 @@
+# Google's long schedule: 90,000 steps of 256 images (64 GPUs of 4), some 195 epochs; bf16; weights averaged.
+# On fewer GPUs, --auto-scale-lr scales the learning rate; the number of steps stays, so give
+# train_cfg.max_iters=N as well if you want as many epochs.
+_base_ = "./adamw.py"
+
+steps, warm_up, interval = 90_000, 6_000, 7_392  # evaluate every 16 epochs of 462 steps
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=steps, val_interval=interval)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+auto_scale_lr = dict(enable=False, base_batch_size=256)
+
+optim_wrapper = dict(
+    type="AmpOptimWrapper",
+    dtype="bfloat16",
+    loss_scale=1.0,  # bf16 has the range of fp32
+    optimizer=dict(type="AdamW", lr=3e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    paramwise_cfg=_base_.no_decay,
+    clip_grad=dict(max_norm=1.0, norm_type=2),
+)
+# Google's cosine runs from step 0, below the warm-up, and so begins 1 % lower; it ends at 3 % of the peak,
+# as here.
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-6, by_epoch=False, begin=0, end=warm_up),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=steps, eta_min_ratio=0.03),
+]
+
+# For a config to add to its custom_hooks. The averages follow from the first steps on: the new one's share
+# is 9 / (9 + step) until it falls to 0.0002. BatchNorm's statistics are averaged too.
+averages = dict(
+    type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.0002, gamma=9, update_buffers=True
+)
+# For its default_hooks, and its log
+by_steps = dict(checkpoint=dict(by_epoch=False, interval=interval), logger=dict(log_metric_by_epoch=False))
+log_by_steps = dict(by_epoch=False)

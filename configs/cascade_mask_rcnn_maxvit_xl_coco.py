@@ -1,0 +1,9 @@
+# Cascade Mask R-CNN, MaxViT-XL, FPN, COCO 2017, 1x schedule. All released weights of this size saw
+# ImageNet-21k and expect its normalisation; for its stochastic depth nothing is published: as L.
+_base_ = "./cascade_mask_rcnn_maxvit_t_coco.py"
+
+model = dict(
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(arch="xlarge", drop_path_rate=0.6),
+    neck=dict(in_channels=[192, 384, 768, 1536]),
+)
