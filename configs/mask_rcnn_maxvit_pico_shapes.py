@@ -9,23 +9,7 @@
 _base_ = [
     "./_base_/mask_rcnn_maxvit_pico_fpn.py",
     "./_base_/shapes_instance.py",
-    "./_base_/schedule_1x.py",
-    "./_base_/runtime.py",
+    "./_base_/run_shapes.py",
 ]
 
 model = dict(roi_head=dict(bbox_head=dict(num_classes=4), mask_head=dict(num_classes=4)))
-
-steps = 900
-train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=steps, val_interval=steps // 3)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=steps, eta_min=1e-5),
-]
-default_hooks = dict(
-    logger=dict(interval=10, log_metric_by_epoch=False),
-    checkpoint=dict(by_epoch=False, interval=steps // 3),
-    visualization=dict(interval=25),
-)
-log_processor = dict(by_epoch=False, window_size=10)
-randomness = dict(seed=0)

@@ -24,6 +24,7 @@ from .cost import (
 )
 from .launch import find_config
 from .network import VARIANTS
+from .network.trunk import SMALLEST_IMAGE
 
 HEADER = (
     "| config | image | parameters | multiply-adds | training memory | inference memory |\n"
@@ -92,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> list[Summary]:
         help="pixels of the image (as the config tests; 224 x 224 for a classifier)",
     )
     args = parser.parse_args(argv)
+    if args.shape and min(args.shape) < SMALLEST_IMAGE:
+        parser.error(f"--shape: MaxViT takes images of {SMALLEST_IMAGE} x {SMALLEST_IMAGE} pixels or more")
     summaries = []
     for name in args.config:
         summary = summarise(name, args.shape)

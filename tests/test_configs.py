@@ -65,6 +65,8 @@ def reduced(cfg):
         stages = model.train_cfg.rcnn
         for stage in stages if isinstance(stages, list) else [stages]:
             stage.sampler.num = 32
+    if "score_thr" in (model.get("test_cfg") or {}):
+        model.test_cfg.score_thr = 0.0
     detector = MODELS.build(model)
     detector.init_weights()
     return detector

@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "hardware": set(),
     "launch": {"checkpoint", "datasets", "hardware", "tta"},
     "demo": {"datasets", "launch"},
+    "cost": set(),
+    "summary": {"classifier", "cost", "launch", "network"},
     "layer_decay": set(),
     "__init__": {"mmcv_ops", "backbone", "hooks", "layer_decay", "version"},
 }

@@ -35,7 +35,7 @@ def test_every_file_and_target_of_a_command_exists(command):
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
 
 
-@pytest.mark.parametrize("tool", ["train.py", "test.py", "convert_weights.py", "classify.py"])
+@pytest.mark.parametrize("tool", ["train.py", "test.py", "convert_weights.py", "classify.py", "summary.py"])
 def test_every_option_that_the_readme_names_is_one_of_the_tool(tool):
     used = {
         option
@@ -46,6 +46,7 @@ def test_every_option_that_the_readme_names_is_one_of_the_tool(tool):
     listed = {"train.py": "--work-dir --amp --auto-scale-lr --resume --cfg-options --launcher"}
     listed["test.py"] = "--work-dir --cfg-options --launcher --out --show-dir --tta"
     listed["convert_weights.py"] = "--to --image-size --normalization"
+    listed["summary.py"] = "--shape"
     listed["classify.py"] = "--checkpoint --val --image-size"
     text = subprocess.run(
         [sys.executable, str(ROOT / "tools" / tool), "--help"], capture_output=True, text=True, check=True
