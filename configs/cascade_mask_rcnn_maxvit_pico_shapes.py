@@ -1,4 +1,5 @@
-# Cascade Mask R-CNN on MaxViT-pico, from scratch on the embedded data set: the budget of the demo's Mask R-CNN.
+# Cascade Mask R-CNN on MaxViT-pico, from scratch on the embedded data set: the budget of the demo's Mask
+# R-CNN.
 #
 #   python tools/make_shapes.py data/shapes
 #   python tools/train.py configs/cascade_mask_rcnn_maxvit_pico_shapes.py

@@ -85,6 +85,8 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         raise CheckpointError(
             f"{path} is a web page saved under a checkpoint's name: download the file itself"
         )
+    if "".join(start.decode("utf-8", errors="replace").split()).isprintable() and start[:2] != b"PK":
+        raise CheckpointError(f"{path} is a text file and no checkpoint")
     # Eight bytes of length, then JSON: known by this where a file was renamed to .bin or .pth.
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return load_safetensors(path)

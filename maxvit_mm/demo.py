@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,22 +46,44 @@ def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
     metrics = evaluate(
         [CONFIG, checkpoint, "--work-dir", str(args.work_dir), "--show-dir", str(pictures), *options]
     )
-    draw_sheet(pictures, args.work_dir / SHEET)
+    draw_sheet(
+        richest(pictures, Path("data/shapes/annotations/instances_val2017.json")), args.work_dir / SHEET
+    )
     print(f"demo: bbox AP {metrics['coco/bbox_mAP']:.3f}, mask AP {metrics['coco/segm_mAP']:.3f}")
     print(f"demo: look at {args.work_dir}: {SHEET}, all {args.images[1]} in pictures/, and curves.png")
     return metrics
 
 
-def draw_sheet(pictures: Path, path: Path) -> None:
-    """Put the first pictures of a folder on one sheet, two in a row."""
-    images = [mmcv.imread(file) for file in sorted(pictures.iterdir())[:SHOWN]]
+def richest(pictures: Path, annotation_file: Path) -> list[Path]:
+    """The pictures of a folder whose images have the most classes, of equal ones the first."""
+    annotations = json.loads(annotation_file.read_text())
+    names = {image["id"]: Path(image["file_name"]).stem for image in annotations["images"]}
+    classes = defaultdict(set)
+    for annotation in annotations["annotations"]:
+        classes[names[annotation["image_id"]]].add(annotation["category_id"])
+    files = sorted(pictures.iterdir())
+    return sorted(files, key=lambda file: -len(classes[file.stem.partition("_")[0]]))[:SHOWN]
+
+
+def draw_sheet(pictures: Sequence[Path], path: Path) -> None:
+    """Put pictures on one sheet, two in a row, truth on the left of each and prediction on the right."""
+    images = [mmcv.imread(file) for file in pictures]
     images = [cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC) for image in images]
+    images = [titled(image) for image in images]
     height, width = np.max([image.shape[:2] for image in images], axis=0) + 12
     cells = [centred(image, height, width) for image in images]
     if len(cells) % 2:
         cells.append(np.full_like(cells[0], 255))
     rows = [cv2.hconcat(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     cv2.imwrite(str(path), cv2.vconcat(rows))
+
+
+def titled(image: np.ndarray) -> np.ndarray:
+    """An image whose halves are named above it. image: [h, w, 3] -> [h + 22, w, 3]."""
+    image = cv2.copyMakeBorder(image, 22, 0, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    for text, left in (("truth", 2), ("prediction", image.shape[1] // 2 + 2)):
+        cv2.putText(image, text, (left, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return image
 
 
 def centred(image: np.ndarray, height: int, width: int) -> np.ndarray:

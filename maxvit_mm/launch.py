@@ -22,16 +22,19 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from .checkpoint import CheckpointError
+from .config_checks import (
+    check_model,
+    check_options,
+    notes_on_the_start,
+    require_checkpoint,
+    require_data,
+    trains_masks,
+)
 from .datasets.coco_folder import DataError, inspect
 from .datasets.retarget import dataset_configs, point_config_at
 from .hardware import is_first_process, use_amp, use_float32, use_gloo
 
 PACKAGE = Path(__file__).resolve().parent
-RANDOM_WEIGHTS = (
-    "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
-    "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
-    "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
-)
 META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
@@ -63,11 +66,15 @@ def train(argv: Sequence[str] | None = None) -> Runner:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
-    if starts_at_random(cfg) and is_first_process():
-        print(RANDOM_WEIGHTS)
+    require_checkpoint(cfg)
+    if is_first_process():
+        for note in notes_on_the_start(cfg):
+            print(note)
     runner = build_runner(cfg)
     with clear_refusals():
         runner.train()
+    if is_first_process():
+        print(f"checkpoints, curves.png, log and pictures are in {cfg.work_dir}")
     return runner
 
 
@@ -90,6 +97,7 @@ def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
     cfg = read_config(args, to_train=False)
     require_data(cfg, ["test_dataloader"])
     cfg.load_from = args.checkpoint
+    require_checkpoint(cfg)
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)
     if args.tta:
@@ -98,7 +106,10 @@ def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     with clear_refusals():
-        return runner.test()
+        metrics = runner.test()
+    if args.show_dir and is_first_process():
+        print(f"pictures are in {Path(runner.log_dir) / args.show_dir}")
+    return metrics
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -137,12 +148,9 @@ def read_config(args: argparse.Namespace, to_train: bool) -> Config:
         if is_first_process():
             print(folder.describe())
     if args.cfg_options is not None:
+        check_options(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
-    if "Pretrained" in str(cfg.model.get("init_cfg")):
-        raise SystemExit(
-            "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
-            "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
-        )
+    check_model(cfg.model)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
@@ -164,36 +172,6 @@ def find_config(name: str) -> Path:
     ours = sorted(path.stem for path in folder.glob("*.py"))
     alike = ", ".join(get_close_matches(Path(name).stem, ours, n=4))
     raise SystemExit(f"there is no config {name}; nearest of ours: {alike or ', '.join(ours)}")
-
-
-def trains_masks(cfg: Config) -> bool:
-    """Whether the training data must have masks: its pipeline loads them."""
-    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
-    return "'with_mask': True" in str(loader.to_dict())
-
-
-def starts_at_random(cfg: Config) -> bool:
-    """Whether a size that has released weights begins without any."""
-    backbone = cfg.model.get("backbone", {})
-    released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") != "pico"
-    return released and not (backbone.get("init_cfg") or cfg.get("load_from") or cfg.get("resume"))
-
-
-def require_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Refuse, in one sentence, to go on without the annotation files and image folders of `loaders`."""
-    missing = []
-    for dataset in (d for loader in loaders for d in dataset_configs(cfg.get(loader))):
-        root = str(dataset.get("data_root") or "")
-        for part in (dataset.get("ann_file"), *dataset.get("data_prefix", {}).values()):
-            path = os.path.join(root, part or "")  # noqa: PTH118  (may be a URL, which a Path would break)
-            if "://" not in path and not Path(path).exists():
-                missing.append(path)
-    if missing:
-        raise SystemExit(
-            f"no data: {', '.join(dict.fromkeys(missing))} not found; put the data set there or link it, "
-            f"or train on a folder of your own with `--data FOLDER`, or see MaxViT learn in minutes, "
-            f"without any download, with `make demo`."
-        )
 
 
 def use_tta(cfg: Config) -> None:
@@ -229,3 +207,5 @@ def clear_refusals() -> Iterator[None]:
         yield
     except (DataError, CheckpointError) as error:
         raise SystemExit(str(error)) from error
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; --resume goes on from the last checkpoint") from None

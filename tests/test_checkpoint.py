@@ -253,7 +253,7 @@ def test_a_config_in_a_checkpoint_is_not_executed(tmp_path):
         (b"", "is empty: the download or copy did not finish"),
         (b"\n<!DOCTYPE html><html>not found</html>", "is a web page"),
         (b"PK\x03\x04 and then the line went dead", "is damaged or no PyTorch checkpoint"),
-        (b"a letter to a friend", "is damaged or no PyTorch checkpoint"),
+        (b"a letter\n\tto a friend", "is a text file and no checkpoint"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_called_what_it_is(tmp_path, content, words):

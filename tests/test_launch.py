@@ -19,10 +19,11 @@ from mmengine.visualization import Visualizer
 
 from maxvit_mm import MaxViT
 from maxvit_mm.checkpoint import load_from_local
+from maxvit_mm.config_checks import check_options
 from maxvit_mm.datasets.shapes import make_shapes
 from maxvit_mm.demo import demo
 from maxvit_mm.hardware import places_of, use_float32
-from maxvit_mm.launch import evaluate, find_config, train, use_tta
+from maxvit_mm.launch import clear_refusals, evaluate, find_config, train, use_tta
 from maxvit_mm.weights_file import Weights, write_weights
 
 ROOT = Path(__file__).parents[1]
@@ -273,17 +274,53 @@ def test_options_that_cannot_work_are_refused(shapes, monkeypatch):
     assert ".pkl" in refusal(evaluate, PICO, "c.pth", "--out", "found.json")
 
 
-def test_a_released_size_that_starts_from_random_weights_says_so(shapes, monkeypatch, capsys):
+def test_a_released_size_that_starts_from_random_weights_says_so(shapes, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("maxvit_mm.launch.build_runner", lambda cfg: 1 / 0)
+    (tmp_path / "w.pth").touch()
     for config, options, says in (
         ("mask_rcnn_maxvit_t_coco", [], True),
-        ("mask_rcnn_maxvit_t_coco", ["--cfg-options", *pretrained("w.pth")], False),
-        ("mask_rcnn_maxvit_t_coco", ["--resume"], False),
+        ("mask_rcnn_maxvit_t_coco", ["--cfg-options", *pretrained(tmp_path / "w.pth")], False),
+        ("mask_rcnn_maxvit_t_coco", ["--resume", str(tmp_path / "w.pth")], False),
+        ("mask_rcnn_maxvit_t_coco", ["--resume"], True),  # for there is nothing to resume
         (PICO, [], False),
     ):
         with pytest.raises(ZeroDivisionError):
-            train([config, "--data", str(shapes), *options])
-        assert ("starts from random weights" in capsys.readouterr().out) == says
+            train([config, "--data", str(shapes), "--work-dir", str(tmp_path / "new"), *options])
+        said = capsys.readouterr().out
+        assert ("starts from random weights" in said) == says
+        assert ("no checkpoint in" in said) == (options == ["--resume"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cfg-options", "optim_wraper.optimizer.lr=5"], "has no optim_wraper; did you mean optim_wrapper"),
+        (
+            ["--cfg-options", "model.backbone.arch=small"],
+            "in_channels is [32, 64, 128, 256], and this backbone's maps have [96, 192, 384, 768]",
+        ),
+        (["--resume", "nope.pth"], "there is no checkpoint file nope.pth"),
+        (["--cfg-options", *pretrained("nope.pth")], "there is no checkpoint file nope.pth"),
+    ],
+)
+def test_what_a_config_shows_to_be_wrong_stops_before_anything_is_built(
+    shapes, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.setattr("maxvit_mm.launch.build_runner", lambda cfg: 1 / 0)
+    assert message in refusal(train, PICO, "--data", str(shapes), "--work-dir", str(tmp_path / "w"), *options)
+    assert not (tmp_path / "w").exists()
+
+
+def test_keys_that_a_config_need_not_have_are_no_mistakes():
+    cfg = Config.fromfile(find_config(PICO))
+    check_options(
+        cfg, {"load_from": "w.pth", "find_unused_parameters": True, "env_cfg.cudnn_benchmark": True}
+    )
+
+
+def test_an_interrupted_run_says_how_to_go_on():
+    with pytest.raises(SystemExit, match="--resume goes on"), clear_refusals():
+        raise KeyboardInterrupt
 
 
 def test_amp_changes_the_optimizer_wrapper_where_there_is_a_gpu(shapes, monkeypatch):

@@ -48,6 +48,7 @@ BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # still there on
 
 PROGRESS_EVERY = 30  # seconds
 
+EDITABLE_AS_PATH = ["--config-settings", "editable_mode=compat"]
 BUILD_TOOLS = ["setuptools>=64,<81"]  # pyproject.toml's, here so that pip needs no second copy
 COMPILE_TOOLS = ["wheel", "ninja", "psutil"]
 
@@ -235,7 +236,8 @@ class Environment:
         prebuilt = ["-c", str(pins), "--only-binary", ":all:"]
         self.pip("install", *prebuilt, *BUILD_TOOLS, *(COMPILE_TOOLS if self.compiled else []))
         clone = str(ROOT) + (f"[{','.join(extras)}]" if extras else "")
-        self.pip("install", *prebuilt, "--no-build-isolation", "-e", clone)
+        # As a path: an import hook would be asked too late beside a folder named as the package, the clone.
+        self.pip("install", *prebuilt, "--no-build-isolation", *EDITABLE_AS_PATH, "-e", clone)
         if self.compiled and self.trial(PROOF_OF_OPS):
             say("compiling mmcv (about ten minutes on two cores)")
             self.pip("uninstall", "-y", "mmcv")

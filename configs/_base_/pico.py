@@ -1,6 +1,6 @@
-# Detectors for images of some 200 pixels, small enough for two CPU cores: MaxViT-pico, a 64-channel FPN, narrow
-# heads, few proposals. What a short run from scratch needs: BatchNorm in the neck and the mask head, and
-# one regressor and one mask for all classes, which then learn from every object.
+# Detectors for images of some 200 pixels, small enough for two CPU cores: MaxViT-pico, a 64-channel FPN,
+# narrow heads, few proposals. What a short run from scratch needs: BatchNorm in the neck and the mask head,
+# and one regressor and one mask for all classes, which then learn from every object.
 pico = dict(
     data_preprocessor=dict(pad_size_divisor=1),  # MaxViT takes any size
     backbone=dict(

@@ -11,6 +11,6 @@ checks = [
     dict(type="CurvesHook"),
 ]
 # default_hooks.visualization: pictures of validation, truth beside prediction
-pictures = dict(draw=True, interval=500)
+pictures = dict(draw=True, interval=500, score_thr=0.5)
 # visualizer.vis_backends
 scalars = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]

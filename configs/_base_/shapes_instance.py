@@ -2,7 +2,10 @@
 _base_ = "mmdet::_base_/datasets/coco_instance.py"
 
 data_root = "data/shapes/"
-metainfo = dict(classes=("disk", "square", "triangle", "star"))
+metainfo = dict(
+    classes=("disk", "square", "triangle", "star"),
+    palette=[(220, 60, 60), (60, 120, 230), (250, 190, 40), (150, 70, 200)],
+)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),

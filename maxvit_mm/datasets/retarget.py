@@ -24,6 +24,8 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
     """
     if not _count_classes(cfg.model, len(folder.classes)):
         raise DataError("the config's model has no num_classes: its head cannot be made to fit")
+    if "val" in folder.splits:
+        _draw_some(cfg, folder.splits["val"].images)
     for name, split in folder.splits.items():
         for role in FEEDS[name]:
             _drop_siblings(cfg.get(f"{role}_dataloader"))
@@ -44,6 +46,13 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
+
+
+def _draw_some(cfg: Config, images: int) -> None:
+    """Pictures of some twenty validation images, where the interval would pass over a small split."""
+    drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
+    if drawing.get("draw"):
+        drawing["interval"] = min(drawing.get("interval", 50), max(1, images // 20))
 
 
 def _settings(folder: CocoFolder, split: Split) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import CheckpointError
+from ..network import VARIANTS
 from ..weights_file import Weights, write_weights
+from .architecture import Architecture
 from .convert import Converted, convert, to_timm
 from .normalization import IMAGE_SIZES, NORMALIZATIONS
 from .translation import COUNTER
@@ -29,8 +31,8 @@ def report(converted: Converted) -> str:
     lines = {
         "origin": converted.title + (f" ({converted.note})" if converted.note else ""),
         "SHA-256": converted.sha256 + first_origin(converted),
-        "architecture": f"{architecture.name}: stem {variant.stem_width}, widths {join(variant.widths)}, "
-        f"blocks {join(variant.depths)}; convention {architecture.convention}",
+        "architecture": f"{architecture.name}; convention {architecture.convention}",
+        "in a config": f"{in_a_config(architecture)}, neck in_channels={list(variant.widths)}",
         "partition": f"tables of {2 * partition - 1}x{2 * partition - 1}, for partition {partition}; {size}",
         "classes": str(architecture.classes or "none: without a head"),
         "normalisation": normalization_line(about),
@@ -38,6 +40,16 @@ def report(converted: Converted) -> str:
         f"counters of BatchNorm; all finite, none missing, none left over",
     }
     return "\n".join(f"{name:14}{text}" for name, text in lines.items())
+
+
+def in_a_config(architecture: Architecture) -> str:
+    """The backbone's arguments that its weights ask for, to be pasted."""
+    variant = architecture.variant
+    sizes = f"dict(stem_width={variant.stem_width}, widths={variant.widths}, depths={variant.depths})"
+    arguments = [f"arch={architecture.name!r}" if architecture.name in VARIANTS else f"arch={sizes}"]
+    if architecture.convention != "official":
+        arguments.append(f"convention={architecture.convention!r}")
+    return ", ".join(arguments)
 
 
 def first_origin(converted: Converted) -> str:
@@ -49,7 +61,8 @@ def first_origin(converted: Converted) -> str:
 
 def normalization_line(about: dict[str, Any]) -> str:
     if about["normalization"] is None:
-        return "NOT KNOWN, so it cannot be checked later: tell it with --image-size or --normalization"
+        options = "--normalization" if about["image_size"] else "--image-size or --normalization"
+        return f"NOT KNOWN, so it cannot be checked later: tell it with {options}"
     return f"mean {join(about['mean'])}, std {join(about['std'])} ({about['normalization']})"
 
 

@@ -1,0 +1,107 @@
+"""What can be seen to be wrong with a config before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from .datasets.retarget import dataset_configs
+from .network import VARIANTS, find_variant
+
+RANDOM_WEIGHTS = (
+    "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
+    "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
+    "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
+)
+# Top-level keys that a config need not have and that mean something all the same.
+MEANT = {
+    *inspect.signature(Runner).parameters,
+    "auto_scale_lr",
+    "find_unused_parameters",
+    "model_wrapper_cfg",
+}
+MEANT |= {"tta_model", "tta_pipeline", "custom_imports"}
+
+
+def check_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Refuse a key of `--cfg-options` that nothing would read."""
+    for option in options:
+        key = option.partition(".")[0]
+        if key not in cfg and key not in MEANT:
+            alike = get_close_matches(key, [*cfg, *MEANT], n=1)
+            meant = f"; did you mean {alike[0]}?" if alike else ""
+            raise SystemExit(f"--cfg-options {option}: the config has no {key}{meant}")
+
+
+def check_model(model: dict[str, Any]) -> None:
+    """Refuse weights that would load in part, and a neck that does not fit the backbone."""
+    if "Pretrained" in str(model.get("init_cfg")):
+        raise SystemExit(
+            "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
+            "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
+        )
+    backbone, neck = model.get("backbone") or {}, model.get("neck")
+    if backbone.get("type") != "MaxViT" or not isinstance(neck, dict) or "in_channels" not in neck:
+        return
+    try:
+        widths = find_variant(backbone.get("arch", "tiny")).widths
+        given = [widths[i] for i in backbone.get("out_indices", range(len(widths)))]
+    except (ValueError, IndexError, TypeError):
+        return  # the backbone itself says what is wrong with it
+    if list(neck["in_channels"]) != given:
+        raise SystemExit(
+            f"model.neck.in_channels is {list(neck['in_channels'])}, and this backbone's maps have {given} "
+            f"channels: set model.neck.in_channels={given}"
+        )
+
+
+def require_checkpoint(cfg: Config) -> None:
+    """Refuse, in one sentence, to go on without the files of weights that the config names."""
+    init_cfg = (cfg.model.get("backbone") or {}).get("init_cfg") or {}
+    named = [cfg.get("load_from"), init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None]
+    for path in (str(path) for path in named if path):
+        local = ":" not in path.partition("/")[0]  # no URL
+        if local and not Path(path).expanduser().exists() and not Path(f"{path}.index").is_file():
+            raise SystemExit(f"there is no checkpoint file {path}")
+
+
+def trains_masks(cfg: Config) -> bool:
+    """Whether the training data must have masks: its pipeline loads them."""
+    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
+    return "'with_mask': True" in str(loader.to_dict())
+
+
+def notes_on_the_start(cfg: Config) -> Iterator[str]:
+    """What a user may not have meant by starting as `cfg` does."""
+    goes_on = cfg.get("load_from") or (Path(cfg.work_dir) / "last_checkpoint").is_file()
+    if cfg.get("resume") and not goes_on:
+        yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
+    backbone = cfg.model.get("backbone", {})
+    released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") in VARIANTS.keys() - {"pico"}
+    resumed = cfg.get("resume") and goes_on
+    if released and not (backbone.get("init_cfg") or cfg.get("load_from") or resumed):
+        yield RANDOM_WEIGHTS
+
+
+def require_data(cfg: Config, loaders: Sequence[str]) -> None:
+    """Refuse, in one sentence, to go on without the annotation files and image folders of `loaders`."""
+    missing = []
+    for dataset in (d for loader in loaders for d in dataset_configs(cfg.get(loader))):
+        root = str(dataset.get("data_root") or "")
+        for part in (dataset.get("ann_file"), *dataset.get("data_prefix", {}).values()):
+            path = os.path.join(root, part or "")  # noqa: PTH118  (may be a URL, which a Path would break)
+            if "://" not in path and not Path(path).exists():
+                missing.append(path)
+    if missing:
+        raise SystemExit(
+            f"no data: {', '.join(dict.fromkeys(missing))} not found; put the data set there or link it, "
+            f"or take a folder of your own with `--data FOLDER`, or see MaxViT learn in minutes, "
+            f"without any download, with `make demo`."
+        )
