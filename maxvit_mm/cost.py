@@ -72,8 +72,8 @@ class LiveBytes(TorchDispatchMode):
 
 def one_each(*shapes: Any, out_shape: Any, **others: Any) -> int:
     """FLOPs of an element-wise layer: a multiplication and an addition for each element."""
-    first = out_shape[0] if isinstance(out_shape[0], torch.Size) else out_shape  # a norm gives statistics too
-    return 2 * math.prod(first)
+    shape = out_shape if isinstance(out_shape, torch.Size) else out_shape[0]  # a norm gives statistics too
+    return 2 * math.prod(shape)
 
 
 def multiply_adds(run: Callable[[], Any]) -> tuple[int, Any]:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from maxvit_mm import MaxViT
 from maxvit_mm.mmcv_ops import COMPILED_MMCV_LINES
 from maxvit_mm.network import VARIANTS
+from maxvit_mm.summary import summarise
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+ZOO = (ROOT / "configs/README.md").read_text()
+BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", README + ZOO, re.DOTALL)).replace("\\\n", " ")
 COMMANDS = [line for line in BLOCKS.splitlines() if line.strip()]
 
 
@@ -69,7 +72,32 @@ def test_the_table_of_sizes_is_true():
         assert sum(p.numel() for p in backbone.parameters()) == int(parameters.replace(",", ""))
 
 
-def test_pictures_and_links_of_the_readme_are_there():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("page", ["README.md", "configs/README.md"])
+def test_pictures_and_links_are_there(page):
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
         if "://" not in target:
-            assert (ROOT / target).exists(), target
+            assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def configs(with_amp):
+    found = {path.stem for path in (ROOT / "configs").glob("*.py")}
+    return {name for name in found if with_amp or "_amp_" not in name}
+
+
+def test_the_zoo_and_the_metafile_list_every_config():
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.py\) \|", ZOO, re.MULTILINE)
+    assert {name for name, _ in rows} == configs(with_amp=False)
+    assert all(name == target for name, target in rows)
+    metafile = yaml.safe_load((ROOT / "configs/metafile.yml").read_text())
+    assert {model["Name"] for model in metafile["Models"]} == configs(with_amp=True)
+    for model in metafile["Models"]:
+        assert model["Config"] == f"configs/{model['Name']}.py"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mask_rcnn_maxvit_t_coco", "cascade_mask_rcnn_maxvit_xl_coco", "cascade_mask_rcnn_maxvit_b_640_coco"],
+)
+def test_the_zoos_figures_are_what_the_command_counts(name):
+    row = next(line for line in ZOO.splitlines() if line.startswith(f"| [{name}]"))
+    assert row.split(" | ")[1:6] == summarise(name).row().strip("| ").split(" | ")[1:6]
