@@ -19,11 +19,11 @@ train_dataloader = dict(
     num_workers=4,
     sampler=dict(type="InfiniteSampler"),
     batch_sampler=None,
-    dataset=dict(pipeline=_base_.jitter_896.train),
+    dataset=dict(pipeline=_base_.jitter_896.train, filter_cfg=dict(filter_empty_gt=False)),
 )
 val_dataloader = dict(dataset=dict(pipeline=_base_.jitter_896.test))
 test_dataloader = val_dataloader
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.bf16 | dict(optimizer=dict(lr=1e-3))
 default_hooks = _base_.by_steps
 log_processor = _base_.log_by_steps
 custom_hooks = [*_base_.checks, _base_.averages]

@@ -7,4 +7,8 @@ _base_ = [
     "./_base_/runtime.py",
 ]
 
-model = dict(backbone=_base_.maxvit_t, neck=dict(in_channels=[64, 128, 256, 512]))
+model = dict(
+    backbone=_base_.maxvit_t,
+    neck=dict(in_channels=[64, 128, 256, 512]),
+    roi_head=dict(bbox_roi_extractor=_base_.float_boxes),
+)

@@ -6,7 +6,11 @@ _base_ = [
     "./_base_/plugin.py",
 ]
 
-model = dict(backbone=_base_.maxvit_t, neck=dict(in_channels=[64, 128, 256, 512]))
+model = dict(
+    backbone=_base_.maxvit_t,
+    neck=dict(in_channels=[64, 128, 256, 512]),
+    roi_head=dict(bbox_roi_extractor=_base_.float_boxes, mask_roi_extractor=_base_.float_boxes),
+)
 optim_wrapper = _base_.adamw
 param_scheduler = _base_.warmed_up_1x
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3), visualization=_base_.pictures)

@@ -20,24 +20,32 @@ RANDOM_WEIGHTS = (
     "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
     "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
 )
-# Top-level keys that a config need not have and that mean something all the same.
-MEANT = {
-    *inspect.signature(Runner).parameters,
-    "auto_scale_lr",
-    "find_unused_parameters",
-    "model_wrapper_cfg",
+# Top-level keys that MMEngine's runner, MMDetection's tools or ours read.
+READ = {*inspect.signature(Runner).parameters, "auto_scale_lr", "find_unused_parameters", "model_wrapper_cfg"}
+READ |= {
+    "sync_bn",
+    "compile",
+    "activation_checkpointing",
+    "efficient_conv_bn_eval",
+    "tta_model",
+    "tta_pipeline",
 }
-MEANT |= {"tta_model", "tta_pipeline", "custom_imports"}
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:
     """Refuse a key of `--cfg-options` that nothing would read."""
     for option in options:
         key = option.partition(".")[0]
-        if key not in cfg and key not in MEANT:
-            alike = get_close_matches(key, [*cfg, *MEANT], n=1)
-            meant = f"; did you mean {alike[0]}?" if alike else ""
-            raise SystemExit(f"--cfg-options {option}: the config has no {key}{meant}")
+        if key in READ:
+            continue
+        if key in cfg:
+            raise SystemExit(
+                f"--cfg-options {option}: {key} is a variable of the config, used when it was read: set what "
+                f"was made of it, such as train_cfg.max_iters or train_dataloader.dataset.data_root"
+            )
+        alike = get_close_matches(key, READ, n=1)
+        meant = f"; did you mean {alike[0]}?" if alike else ""
+        raise SystemExit(f"--cfg-options {option}: a config has no {key}{meant}")
 
 
 def check_model(model: dict[str, Any]) -> None:
@@ -47,18 +55,19 @@ def check_model(model: dict[str, Any]) -> None:
             "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
             "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
         )
-    backbone, neck = model.get("backbone") or {}, model.get("neck")
-    if backbone.get("type") != "MaxViT" or not isinstance(neck, dict) or "in_channels" not in neck:
+    backbone, name = model.get("backbone") or {}, "neck" if model.get("neck") else "panoptic_head"
+    channels = (model.get(name) or {}).get("in_channels")
+    if backbone.get("type") != "MaxViT" or channels is None:
         return
     try:
         widths = find_variant(backbone.get("arch", "tiny")).widths
         given = [widths[i] for i in backbone.get("out_indices", range(len(widths)))]
     except (ValueError, IndexError, TypeError):
         return  # the backbone itself says what is wrong with it
-    if list(neck["in_channels"]) != given:
+    if not isinstance(channels, list | tuple) or list(channels) != given:
         raise SystemExit(
-            f"model.neck.in_channels is {list(neck['in_channels'])}, and this backbone's maps have {given} "
-            f"channels: set model.neck.in_channels={given}"
+            f"model.{name}.in_channels is {channels}, and this backbone's maps have {given} channels: set "
+            f"model.{name}.in_channels={given}"
         )
 
 
@@ -83,7 +92,7 @@ def notes_on_the_start(cfg: Config) -> Iterator[str]:
     goes_on = cfg.get("load_from") or (Path(cfg.work_dir) / "last_checkpoint").is_file()
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
-    backbone = cfg.model.get("backbone", {})
+    backbone = cfg.model.get("backbone") or {}
     released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") in VARIANTS.keys() - {"pico"}
     resumed = cfg.get("resume") and goes_on
     if released and not (backbone.get("init_cfg") or cfg.get("load_from") or resumed):

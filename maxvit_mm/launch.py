@@ -149,7 +149,10 @@ def read_config(args: argparse.Namespace, to_train: bool) -> Config:
             print(folder.describe())
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError) as error:
+            raise SystemExit(f"--cfg-options: {error}") from error
     check_model(cfg.model)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)

@@ -15,6 +15,7 @@ from torch import nn
 
 from .classifier import MaxViTClassifier
 from .cost import (
+    STATES,
     Part,
     count_classifier,
     count_parts,
@@ -118,13 +119,19 @@ def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
     path = find_config(name)
     cfg = Config.fromfile(path)
     init_default_scope("mmdet")
-    height, width = shape or image_size(cfg, name)
+    height, width = padded(cfg, shape or image_size(cfg, name))
     detector = build(cfg)
-    averages = any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks", []))
-    optimizer = cfg.optim_wrapper.optimizer.type
-    parts = count_parts(detector, height, width)
-    training = training_bytes(detector, height, width, optimizer, averages)
-    return Summary(path.stem, height, width, parts, training, inference_bytes(detector, height, width))
+    averages = any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or [])
+    optimizer = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
+    try:
+        parts = count_parts(detector, height, width)
+        inference = inference_bytes(detector, height, width)
+        training = None
+        if optimizer in STATES:  # of another one we do not know what it keeps
+            training = training_bytes(detector, height, width, optimizer, averages)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SystemExit(f"{name}: {type(detector).__name__} cannot be counted ({error!r})") from error
+    return Summary(path.stem, height, width, parts, training, inference)
 
 
 def build(cfg: Config) -> nn.Module:
@@ -136,11 +143,16 @@ def build(cfg: Config) -> nn.Module:
 
 
 def image_size(cfg: Config, name: str) -> tuple[int, int]:
-    """Height and width of a landscape image as the config tests it, padded as the data preprocessor pads."""
-    pipeline: list[Any] = cfg.test_dataloader.dataset.pipeline
+    """Height and width of a landscape image as the config tests it."""
+    pipeline: list[Any] = ((cfg.get("test_dataloader") or {}).get("dataset") or {}).get("pipeline") or []
     scale = next((step["scale"] for step in pipeline if step["type"] == "Resize" and "scale" in step), None)
     if scale is None:
-        raise SystemExit(f"{name} takes images of any size: say which with --shape HEIGHT WIDTH")
-    divisor = cfg.model.data_preprocessor.get("pad_size_divisor", 1)
-    height, width = (-(-side // divisor) * divisor for side in (min(scale), max(scale)))
+        raise SystemExit(f"{name} does not fix the size of images: say it with --shape HEIGHT WIDTH")
+    return min(scale), max(scale)
+
+
+def padded(cfg: Config, shape: Sequence[int]) -> tuple[int, int]:
+    """As the data preprocessor pads an image of a shape."""
+    divisor = (cfg.model.get("data_preprocessor") or {}).get("pad_size_divisor", 1)
+    height, width = (-(-side // divisor) * divisor for side in shape)
     return height, width

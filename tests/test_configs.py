@@ -80,10 +80,6 @@ def packed(detector, cfg, num_items):
     inputs = demo_mm_inputs(
         2, shapes, num_items=num_items, num_classes=classes, with_mask=True, with_semantic=semantic
     )
-    if 0 in num_items:  # an image without an object has masks of its size, only none of them
-        for sample in inputs["data_samples"]:
-            masks = sample.gt_instances.masks
-            assert len(masks) == len(sample.gt_instances.bboxes)
     return detector.data_preprocessor(inputs, training=True)
 
 
@@ -163,6 +159,39 @@ def test_every_run_imports_the_plugin_and_checks_the_classes(cfg):
     assert not hasattr(build(cfg).backbone, "num_classes")  # the first of them asks it
 
 
+def check_googles_cascade(model):
+    assert model.backbone.out_indices == (1, 2, 3)
+    assert model.neck.num_outs == 5
+    anchors = model.rpn_head.anchor_generator
+    assert (anchors.octave_base_scale, anchors.scales_per_octave) == (3, 3)
+    assert anchors.strides == [8, 16, 32, 64, 128]
+    assert model.rpn_head.num_convs == 2
+    assert [stage.assigner.pos_iou_thr for stage in model.train_cfg.rcnn] == [0.6, 0.7]
+    assert model.roi_head.num_stages == len(model.roi_head.bbox_head) == 2
+    for head in model.roi_head.bbox_head:
+        assert head.reg_class_agnostic
+    for part in (model.neck, *model.roi_head.bbox_head, model.roi_head.mask_head):
+        assert part.norm_cfg == dict(type="SyncBN", eps=1e-3, momentum=0.01)
+
+
+def test_mixed_precision_leaves_boxes_where_they_are():
+    """In bf16 a coordinate of 701.3 is 700, and a box of 20 pixels another box."""
+    init_default_scope("mmdet")
+    for path in KINDS:
+        roi_head = Config.fromfile(path).model.get("roi_head") or {}
+        for name in (name for name in roi_head if name.endswith("roi_extractor")):
+            extractor = MODELS.build(roi_head[name])
+            maps = tuple(
+                torch.arange(896 // stride).float().expand(1, extractor.out_channels, 4, -1).bfloat16()
+                for stride in extractor.featmap_strides
+            )
+            boxes = torch.tensor([[0, 701.3, 8.0, 721.3, 24.0]])
+            crops = extractor(maps, boxes)
+            exact = extractor(tuple(map_.float() for map_ in maps), boxes)
+            assert crops.dtype == torch.bfloat16
+            torch.testing.assert_close(crops, exact.bfloat16())
+
+
 def test_googles_recipes_are_googles():
     """What the recipe states, where configs could drift from it."""
     init_default_scope("mmdet")
@@ -184,6 +213,12 @@ def test_googles_recipes_are_googles():
             assert scales == {(size, size)}
         jitter = next(s for s in cfg.train_dataloader.dataset.pipeline if s.type == "RandomResize")
         assert jitter.ratio_range == (0.1, 2.5)
+        assert cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt is False
+        check_googles_cascade(cfg.model)
+        cosine = cfg.param_scheduler[1]
+        length = cosine.get("T_max", cosine.end - cosine.begin)
+        assert (cosine.begin, cosine.end) == (6_000, 90_000)
+        assert cosine.begin + length == {896: 90_000, 640: 115_750}[size]
         ema = next(hook for hook in cfg.custom_hooks if hook.type == "EMAHook")
         assert ema.momentum == pytest.approx(1 - 0.9998)
     assert rates == {

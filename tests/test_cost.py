@@ -150,7 +150,7 @@ def test_the_command_prints_parts_and_a_table(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mask_rcnn_maxvit_pico_shapes"], "say which with --shape HEIGHT WIDTH"),
+        (["mask_rcnn_maxvit_pico_shapes"], "say it with --shape HEIGHT WIDTH"),
         (["mask_rcnn_maxvit_t"], "nearest of ours: mask_rcnn_maxvit_t_coco"),
     ],
 )

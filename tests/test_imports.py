@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "demo": {"datasets", "launch"},
     "cost": set(),
     "summary": {"classifier", "cost", "launch", "network"},
+    "float_regions": set(),
     "layer_decay": set(),
-    "__init__": {"mmcv_ops", "backbone", "hooks", "layer_decay", "version"},
+    "__init__": {"mmcv_ops", "backbone", "float_regions", "hooks", "layer_decay", "version"},
 }
 
 

@@ -228,6 +228,43 @@ def test_another_normalisation_than_the_weights_own_is_reported_before_the_first
     assert log.index("loaded 260 of 260 tensors from w.pth") < said < log.index("Iter(train)")
 
 
+def test_googles_averages_follow_are_evaluated_and_resumed(shapes):
+    google = Config.fromfile(find_config("cascade_mask_rcnn_maxvit_t_640_coco"))
+    Path("ema.py").write_text(
+        f"_base_ = {str(ROOT / 'configs' / PICO)!r} + '.py'\n"
+        f"custom_hooks = [dict(type='ReseedHook'), {google.averages.to_dict()}]"
+    )
+    three = [
+        *TWO_STEPS,
+        "train_cfg.max_iters=3",
+        "train_cfg.val_interval=3",
+        "train_dataloader.num_workers=1",
+    ]
+    train(["ema.py", "--data", str(shapes), "--work-dir", "whole", "--cfg-options", *three])
+    saved = {step: load_from_local(f"whole/iter_{step}.pth") for step in (1, 2, 3)}
+    name = "backbone.trunk.stem.conv1.weight"
+    # MMEngine saves the average as the weights, for whoever loads the file, and the weights as the average.
+    average = {step: checkpoint["state_dict"][name] for step, checkpoint in saved.items()}
+    raw = {step: checkpoint["ema_state_dict"][f"module.{name}"] for step, checkpoint in saved.items()}
+    torch.testing.assert_close(average[1], raw[1])
+    torch.testing.assert_close(average[2], average[1] + 9 / 10 * (raw[2] - average[1]))
+    torch.testing.assert_close(average[3], average[2] + 9 / 11 * (raw[3] - average[2]))
+
+    resumed = ["--work-dir", "half", "--resume", "whole/iter_2.pth"]
+    runner = train(["ema.py", "--data", str(shapes), *resumed, "--cfg-options", *three])
+    again = load_from_local("half/iter_3.pth")
+    for key in ("state_dict", "ema_state_dict"):
+        for tensor, expected in zip(again[key].values(), saved[3][key].values(), strict=True):
+            assert torch.equal(tensor, expected)
+
+    # While validating, the averages are in the model's place.
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == "EMAHook")
+    hook.before_val_epoch(runner)
+    assert torch.equal(runner.model.state_dict()[name], average[3])
+    hook.after_val_epoch(runner)
+    assert torch.equal(runner.model.state_dict()[name], raw[3])
+
+
 def test_averaged_weights_are_accounted_for_as_the_others(shapes):
     options = ["--data", str(shapes), "--work-dir", "w", "--cfg-options", *TWO_STEPS]
     Path("ema.py").write_text(
@@ -299,6 +336,9 @@ def test_a_released_size_that_starts_from_random_weights_says_so(shapes, monkeyp
             ["--cfg-options", "model.backbone.arch=small"],
             "in_channels is [32, 64, 128, 256], and this backbone's maps have [96, 192, 384, 768]",
         ),
+        (["--cfg-options", "steps=100"], "steps is a variable of the config"),
+        (["--cfg-options", "model.neck.in_channels=64"], "in_channels is 64, and this backbone's maps have"),
+        (["--cfg-options", "custom_hooks.9.type=X"], "--cfg-options: "),
         (["--resume", "nope.pth"], "there is no checkpoint file nope.pth"),
         (["--cfg-options", *pretrained("nope.pth")], "there is no checkpoint file nope.pth"),
     ],
@@ -313,9 +353,7 @@ def test_what_a_config_shows_to_be_wrong_stops_before_anything_is_built(
 
 def test_keys_that_a_config_need_not_have_are_no_mistakes():
     cfg = Config.fromfile(find_config(PICO))
-    check_options(
-        cfg, {"load_from": "w.pth", "find_unused_parameters": True, "env_cfg.cudnn_benchmark": True}
-    )
+    check_options(cfg, {"load_from": "w.pth", "find_unused_parameters": True, "compile": True})
 
 
 def test_an_interrupted_run_says_how_to_go_on():

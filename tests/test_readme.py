@@ -96,7 +96,14 @@ def test_the_zoo_and_the_metafile_list_every_config():
 
 @pytest.mark.parametrize(
     "name",
-    ["mask_rcnn_maxvit_t_coco", "cascade_mask_rcnn_maxvit_xl_coco", "cascade_mask_rcnn_maxvit_b_640_coco"],
+    [
+        "mask_rcnn_maxvit_t_coco",
+        "cascade_mask_rcnn_maxvit_xl_coco",
+        "cascade_mask_rcnn_maxvit_t_896_coco",
+        "cascade_mask_rcnn_maxvit_b_640_coco",
+        "retinanet_maxvit_b_640_coco",
+        "panoptic_fpn_maxvit_t_coco",
+    ],
 )
 def test_the_zoos_figures_are_what_the_command_counts(name):
     row = next(line for line in ZOO.splitlines() if line.startswith(f"| [{name}]"))

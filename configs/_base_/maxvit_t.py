@@ -9,3 +9,6 @@ maxvit_t = dict(
     norm_cfg=dict(type="SyncBN"),
     norm_eval=False,
 )
+
+# For both RoI extractors of a two-stage detector: boxes keep float32 in mixed precision.
+float_boxes = dict(type="Float32RoIExtractor")

@@ -1,6 +1,13 @@
 # Google's long schedule: 90,000 steps of 256 images (64 GPUs of 4), some 195 epochs; bf16; weights averaged.
-# On fewer GPUs, --auto-scale-lr scales the learning rate; the number of steps stays, so give
-# train_cfg.max_iters=N as well if you want as many epochs.
+#
+# On fewer GPUs: --auto-scale-lr scales the learning rate, and as many epochs take more steps. On 8 of 4
+# images, 8 times:
+#
+#   --auto-scale-lr --cfg-options train_cfg.max_iters=720000 train_cfg.val_interval=59136 \
+#       default_hooks.checkpoint.interval=59136 param_scheduler.0.end=48000 param_scheduler.1.begin=48000 \
+#       param_scheduler.1.end=720000
+#
+# (and at 640, param_scheduler.1.T_max=878000).
 _base_ = "./adamw.py"
 
 steps, warm_up, interval = 90_000, 6_000, 7_392  # evaluate every 16 epochs of 462 steps
@@ -10,9 +17,6 @@ test_cfg = dict(type="TestLoop")
 auto_scale_lr = dict(enable=False, base_batch_size=256)
 
 optim_wrapper = dict(
-    type="AmpOptimWrapper",
-    dtype="bfloat16",
-    loss_scale=1.0,  # bf16 has the range of fp32
     optimizer=dict(type="AdamW", lr=3e-3, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=_base_.no_decay,
     clip_grad=dict(max_norm=1.0, norm_type=2),

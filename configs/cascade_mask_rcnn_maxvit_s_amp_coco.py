@@ -1,0 +1,2 @@
+_base_ = "./cascade_mask_rcnn_maxvit_s_coco.py"
+optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16")  # float16 on GPUs before Ampere
