@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .checkpoint import CheckpointError
 from .loading import load_completely
-from .network import STRIDES, Trunk, find_convention, find_variant
+from .network import STRIDES, Trunk, deploy, find_convention, find_variant
 from .network.mbconv import BN_EPS, BN_MOMENTUM
 from .weights.origins import recognise
 from .weights_file import Weights, read_weights
@@ -43,7 +43,7 @@ class MaxViT(BaseModule):
             training from scratch) and `requires_grad`.
         norm_eval: keep every BatchNorm at its running statistics while training.
         with_cp: activation checkpointing, a block at a time: less memory, about a third more time, the
-            same results.
+            same results. In every stage, or a truth value for each of the four: the first two keep most.
         convention: 'official', or 'torchvision' for the weights of its `maxvit_t`, which is another function.
         init_cfg: OpenMMLab's; `dict(type='Pretrained', checkpoint=...)` loads every tensor or stops.
 
@@ -64,13 +64,17 @@ class MaxViT(BaseModule):
         frozen_stages: int = -1,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
+        with_cp: bool | Sequence[bool] = False,
         convention: str = "official",
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
         check_stages(out_indices, frozen_stages)
         check_sizes(partition_size, table_partition_size, drop_path_rate)
+        if not isinstance(with_cp, bool) and [type(cp) for cp in with_cp] != [bool] * len(STRIDES):
+            raise ValueError(
+                f"with_cp is True or False, or one of them for each of four stages; got {with_cp}"
+            )
         norm_cfg = complete_norm_cfg(norm_cfg, norm_eval)
 
         def norm(width: int) -> nn.Module:
@@ -82,6 +86,7 @@ class MaxViT(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.convention = convention
+        self.deployed = False
         self.pretrained: dict[str, Any] = {}  # what the file of the loaded weights says about them
         self.trunk = Trunk(
             variant,
@@ -109,6 +114,10 @@ class MaxViT(BaseModule):
 
     def train(self, mode: bool = True) -> MaxViT:
         """Training mode, but for what `norm_eval` and `frozen_stages` keep in evaluation mode."""
+        if mode and self.deployed:
+            raise RuntimeError(
+                "a deployed MaxViT cannot be trained: build the detector anew and load its weights"
+            )
         super().train(mode)
         if mode and self.norm_eval:
             for module in self.modules():
@@ -117,6 +126,17 @@ class MaxViT(BaseModule):
         for module in self.frozen_modules():
             module.eval()
         return self
+
+    def switch_to_deploy(self) -> None:
+        """Make it faster for inference, with the same outputs to rounding: BatchNorms folded, biases kept.
+
+        Its weights are then no longer a checkpoint's: it refuses to be saved or trained.
+        """
+        if not self.deployed:
+            self.eval()
+            deploy(self.trunk)
+            self.deployed = True
+            self.register_state_dict_pre_hook(refuse_to_save)
 
     def init_weights(self) -> None:
         """Load the `Pretrained` weights completely, or leave initialisation to MMEngine."""
@@ -138,6 +158,10 @@ class MaxViT(BaseModule):
         print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}", "current")
         self.pretrained = weights.about
         self._is_init = True
+
+
+def refuse_to_save(*_: Any) -> None:
+    raise RuntimeError("a deployed MaxViT has no weights to save: save it before switch_to_deploy()")
 
 
 def is_pretrained(init_cfg: dict | list[dict] | None) -> bool:

@@ -175,6 +175,15 @@ class ReseedHook(Hook):
 
 
 @HOOKS.register_module()
+class DeployHook(Hook):
+    """Test with every MaxViT switched to deploy, once its weights are loaded."""
+
+    def before_test(self, runner: Runner) -> None:
+        for backbone in (module for module in runner.model.modules() if isinstance(module, MaxViT)):
+            backbone.switch_to_deploy()
+
+
+@HOOKS.register_module()
 class CurvesHook(Hook):
     """Draw loss and AP over the steps into `curves.png` in the work directory, at each evaluation."""
 

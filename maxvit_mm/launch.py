@@ -90,6 +90,9 @@ def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
         help="draw truth and prediction side by side for each image, into this folder of the work "
         "directory's newest run",
     )
+    parser.add_argument(
+        "--deploy", action="store_true", help="fold the backbone's BatchNorms first: faster, the same results"
+    )
     parser.add_argument("--tta", action="store_true", help="merge the image's and its mirror's results")
     args = parser.parse_args(argv)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
@@ -102,6 +105,10 @@ def evaluate(argv: Sequence[str] | None = None) -> dict[str, float]:
         trigger_visualization_hook(cfg, args)
     if args.tta:
         use_tta(cfg)
+    if args.deploy:
+        # A checkpoint's weights are the averages already; EMAHook would exchange them with folded ones.
+        hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.type != "EMAHook"]
+        cfg.custom_hooks = [*hooks, dict(type="DeployHook")]
     runner = build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

@@ -60,6 +60,8 @@ def test_checkpointing_keeps_fewer_activations():
         return sum(tensors)
 
     assert kept(with_cp=True) < 0.3 * kept(with_cp=False)
+    first_two = kept(with_cp=(True, True, False, False))
+    assert kept(with_cp=True) < first_two < 0.6 * kept(with_cp=False)
 
 
 @pytest.mark.parametrize("frozen_stages", [-1, 0, 1, 3, 4])
@@ -129,6 +131,7 @@ def test_tables_can_be_stored_for_another_partition():
         (dict(partition_size="auto"), "'scaled'; got 'auto'"),
         (dict(table_partition_size=0), "table_partition_size"),
         (dict(drop_path_rate=1.0), "probability below 1"),
+        (dict(with_cp=(True, False)), "or one of them for each of four stages"),
         (dict(norm_cfg=dict(type="GN", num_groups=8)), "BN or SyncBN; got norm_cfg type 'GN'"),
         (dict(norm_cfg=dict(type="SyncBN"), norm_eval=True), "SyncBN with norm_eval=True"),
     ],

@@ -43,7 +43,8 @@ NETWORK = {
     "attention": {"partition", "relative_bias", "stochastic_depth", "variants"},
     "mbconv": {"stochastic_depth", "variants"},
     "trunk": {"attention", "checkpointing", "mbconv", "partition", "variants"},
-    "__init__": {"head", "trunk", "variants"},
+    "deploy": {"attention", "mbconv", "trunk"},
+    "__init__": {"deploy", "head", "trunk", "variants"},
 }
 
 

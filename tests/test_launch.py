@@ -228,6 +228,29 @@ def test_another_normalisation_than_the_weights_own_is_reported_before_the_first
     assert log.index("loaded 260 of 260 tensors from w.pth") < said < log.index("Iter(train)")
 
 
+def test_a_deployed_backbone_finds_the_same(trained, shapes, tmp_path):
+    checkpoint = trained / "iter_2.pth"
+    before = checkpoint.read_bytes()
+    arguments = [PICO, str(checkpoint), "--data", str(shapes), "--work-dir", "w"]
+    options = [
+        "--cfg-options",
+        *QUICK,
+        "model.test_cfg.rcnn.score_thr=0.0",
+        "model.test_cfg.rcnn.max_per_img=20",
+    ]
+    options += [
+        "custom_hooks.5.type=EMAHook"
+    ]  # of a config with averages; it must not exchange folded weights
+    found = []
+    for more in ([], ["--deploy"]):
+        evaluate([*arguments, *more, "--out", str(tmp_path / "found.pkl"), *options])
+        found.append(pickle.loads((tmp_path / "found.pkl").read_bytes()))
+    for plain, deployed in zip(*found, strict=True):
+        scores = (sample["pred_instances"]["scores"] for sample in (plain, deployed))
+        torch.testing.assert_close(*scores, rtol=1e-3, atol=1e-5)
+    assert checkpoint.read_bytes() == before
+
+
 def test_googles_averages_follow_are_evaluated_and_resumed(shapes):
     google = Config.fromfile(find_config("cascade_mask_rcnn_maxvit_t_640_coco"))
     Path("ema.py").write_text(

@@ -47,7 +47,7 @@ def test_every_option_that_the_readme_names_is_one_of_the_tool(tool):
         for option in re.findall(r"--[a-z-]+", command)
     }
     listed = {"train.py": "--work-dir --amp --auto-scale-lr --resume --cfg-options --launcher"}
-    listed["test.py"] = "--work-dir --cfg-options --launcher --out --show-dir --tta"
+    listed["test.py"] = "--work-dir --cfg-options --launcher --out --show-dir --tta --deploy"
     listed["convert_weights.py"] = "--to --image-size --normalization"
     listed["summary.py"] = "--shape"
     listed["classify.py"] = "--checkpoint --val --image-size"

@@ -1,5 +1,6 @@
 """MaxViT itself, in torch and einops: nothing of OpenMMLab in here."""
 
+from .deploy import deploy
 from .head import Head
 from .trunk import Trunk
 from .variants import (
@@ -24,6 +25,7 @@ __all__ = [
     "Head",
     "Trunk",
     "Variant",
+    "deploy",
     "find_convention",
     "find_variant",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -30,16 +32,34 @@ class PartitionAttention(nn.Module):
             torch.zeros(self.heads, *table_shape(table_partition_size))
         )
         self.out = nn.Linear(width, width)
+        self.kept_biases: dict[tuple, Tensor] | None = None  # a dict once deployed, when tables are fixed
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        table = resize_table(self.relative_position_bias_table, size)
+        bias = self.biases(size)
 
         def attend(qkv: Tensor, h: int, w: int) -> Tensor:
             q, k, v = rearrange(qkv, "g n (qkv m d) -> qkv g m n d", qkv=3, m=self.heads)
-            out = attention(q, k, v, relative_bias(table, h, w))
-            return rearrange(out, "g m n d -> g n (m d)")
+            return rearrange(attention(q, k, v, bias(h, w)), "g m n d -> g n (m d)")
 
         return self.out(over_groups(attend, self.qkv(x), self.partition, size))
+
+    def biases(self, size: tuple[int, int]) -> Callable[[int, int], Tensor]:
+        """The relative-position bias for groups of `h x w` in a partition of `size`."""
+        if self.kept_biases is None:
+            return partial(relative_bias, resize_table(self.relative_position_bias_table, size))
+        kept, table = self.kept_biases, self.relative_position_bias_table
+
+        def look_up(h: int, w: int) -> Tensor:
+            key = (size, h, w, table.device)
+            if key not in kept:
+                # Those of one partition are small; a partition scaled with the image has large ones, which
+                # another size of image would only add to.
+                for other in [other for other in kept if other[0] != size]:
+                    del kept[other]
+                kept[key] = relative_bias(resize_table(table, size), h, w)
+            return kept[key]
+
+        return look_up
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

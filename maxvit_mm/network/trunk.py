@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,8 @@ class Trunk(nn.Module):
         drop_path_rate: of stochastic depth; block `i` of `N` drops with `drop_path_rate * i / N`.
         stages: how many of the four stages to build.
         norm: makes a batch normalisation for a number of channels.
-        checkpointing: compute a block's activations again in the backward pass, instead of keeping them.
+        checkpointing: compute a block's activations again in the backward pass, instead of keeping them, in
+            all stages or, with a truth value for each, in some.
         convention: whose MaxViT it is, where implementations differ.
     """
 
@@ -87,12 +88,13 @@ class Trunk(nn.Module):
         drop_path_rate: float = 0.0,
         stages: int = len(STRIDES),
         norm: Norm = batch_norm,
-        checkpointing: bool = False,
+        checkpointing: bool | Sequence[bool] = False,
         convention: Convention = OFFICIAL,
     ):
         super().__init__()
         self.partition_size = partition_size
-        self.checkpointing = checkpointing
+        in_each = [checkpointing] * len(STRIDES) if isinstance(checkpointing, bool) else list(checkpointing)
+        self.checkpointing = in_each[:stages]
         self.stem = Stem(variant.stem_width, norm, convention)
         # The schedule counts the blocks of the whole network, also where the last stages are not built.
         blocks_in_all = sum(variant.depths)
@@ -126,9 +128,9 @@ class Trunk(nn.Module):
         partition_size = self.partition_for(height, width)
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
         maps = []
-        for stage in self.stages:
+        for stage, checkpointing in zip(self.stages, self.checkpointing, strict=True):
             for block in stage.children():
-                run = checkpointed(block) if self.checkpointing and torch.is_grad_enabled() else block
+                run = checkpointed(block) if checkpointing and torch.is_grad_enabled() else block
                 x = run(x, partition_size)
             maps.append(x)
         return maps
