@@ -4,7 +4,7 @@ ARGS ?=
 
 RUN := $(PYTHON) tools/environment.py
 
-.PHONY: help demo test test-compiled test-peers clean
+.PHONY: help demo test test-compiled test-peers benchmark clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -23,6 +23,9 @@ test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ c
 
 test-peers:  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	@$(RUN) --peers --test -- -m pytest -o norecursedirs=none tests/peers tests/test_golden.py $(ARGS)
+
+benchmark:  ## time ours beside timm, torchvision and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
+	@$(RUN) --peers -- tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
 	rm -rf .venv .venv-compiled .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache

@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "launch": {"checkpoint", "config_checks", "datasets", "hardware", "tta"},
     "demo": {"datasets", "launch"},
     "cost": set(),
+    "peers": {"backbone"},
+    "benchmark": {"cost", "peers"},
     "summary": {"classifier", "cost", "launch", "network"},
     "float_regions": set(),
     "layer_decay": set(),

@@ -1,7 +1,7 @@
-# A run of minutes on two CPU cores: 900 steps, evaluated at each third.
+# A run of minutes on two CPU cores: 780 steps, evaluated at each third.
 _base_ = ["./schedule_1x.py", "./runtime.py"]
 
-steps = 900
+steps = 780
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=steps, val_interval=steps // 3)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [

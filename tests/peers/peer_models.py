@@ -1,13 +1,9 @@
-"""timm and torchvision beside a torch that torchvision's ops were not built for: their models need none."""
+"""timm and torchvision, whichever torch they were built for."""
 
-import torch
+from maxvit_mm.peers import without_torchvision_ops
 
-register_fake = torch.library.register_fake
-torch.library.register_fake = lambda *names, **options: lambda function: function
-try:
+with without_torchvision_ops():
     import timm
     from torchvision.models import maxvit_t
-finally:
-    torch.library.register_fake = register_fake
 
 __all__ = ["maxvit_t", "timm"]

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from maxvit_mm import benchmark
+from maxvit_mm.benchmark import Row, main, table
+from maxvit_mm.peers import Work
+
+OURS = ["maxvit_mm", "maxvit_mm, deployed"]
+
+
+def test_a_run_leaves_a_table_numbers_and_a_chart(tmp_path, capsys):
+    size = ["--size", "1x64x96", "--rounds", "1", "--out", str(tmp_path), "--device", "cpu"]
+    forward, training = main([*size, "--only", *OURS, "timm"])
+    out = capsys.readouterr().out
+    assert forward.multiply_adds == training.multiply_adds > 0
+    assert all(forward.seconds[name] > 0 for name in OURS)
+    assert training.seconds["maxvit_mm, deployed"] is None  # folded norms cannot be trained
+    assert training.peak_bytes["maxvit_mm"] > 2**20
+    assert forward.seconds["timm"] is None  # 64 x 96 is no size for it, where it is installed
+    assert "timm cannot" in out
+    assert "| forward, 1 x 64 x 96, fp32, eager, P = 7 | " in out
+    saved = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+    assert saved[0]["seconds"] == forward.seconds
+    assert (tmp_path / "benchmark.png").stat().st_size > 5000
+
+
+def test_ratios_are_in_times_of_ours_and_the_share_is_of_the_matrix_products_rate():
+    work = Work("training step", 4, 224, 224, "fp32", False, False)
+    row = Row(work, {"maxvit_mm": 0.5, "peer": 1.0, "other": None}, {}, multiply_adds=10**9, peak_rate=24e9)
+    line = table([row._replace(peak_bytes=dict.fromkeys(row.seconds))], list(row.seconds)).splitlines()[-1]
+    assert line.split(" | ")[1:] == ["500 ms (1.00)", "1000 ms (2.00)", "cannot", "50% |"]
+
+
+def test_candidates_take_turns(monkeypatch):
+    """So that a busy moment of the machine falls on all of them."""
+    order = []
+
+    def prepare(name, work, device):
+        return lambda: order.append(name)
+
+    monkeypatch.setattr(benchmark, "prepare", prepare)
+    monkeypatch.setattr(benchmark, "matrix_rate", lambda kind, device: 1.0)
+    benchmark.measure(Work("forward", 1, 64, 64, "fp32", False, False), ["a", "b"], "cpu", 3, memory=False)
+    assert order[-6:] == ["a", "b"] * 3
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_the_matrix_products_rate_is_measured(kind):
+    assert benchmark.matrix_rate(benchmark.DTYPES[kind], "cpu", side=64) > 1e6

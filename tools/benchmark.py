@@ -1,0 +1,8 @@
+"""Ours beside timm, torchvision, vit-pytorch and Swin-T: python tools/benchmark.py"""
+
+import clone  # noqa: F401
+
+from maxvit_mm.benchmark import main
+
+if __name__ == "__main__":
+    main()
