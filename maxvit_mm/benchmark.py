@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .cost import LiveBytes, multiply_adds
-from .peers import CANDIDATES, LAST, CannotRunError, Work, ours
+from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
 
 Run = Callable[[], Any]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -37,7 +37,7 @@ def prepare(name: str, work: Work, device: str) -> Run:
     network = CANDIDATES[name](work).to(device)
     network.train(work.kind != "forward")  # Swin's returns nothing
     images = torch.randn(work.batch, 3, work.height, work.width, device=device)
-    if name in LAST:
+    if name in CHANNELS_LAST:
         images = images.contiguous(memory_format=torch.channels_last)
     forward: Callable[[Tensor], Any] = torch.compile(network) if work.compiled else network
     kind = DTYPES[work.dtype]
@@ -84,6 +84,8 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
                 peaks[name] = peak_of(runs[name], device)
             runs[name]()
         except (CannotRunError, ImportError, AssertionError, RuntimeError, ValueError) as error:
+            if name.startswith("maxvit_mm") and not isinstance(error, CannotRunError):
+                raise  # a peer may fail, ours may not
             runs.pop(name, None)
             print(f"  {name} cannot: {str(error).splitlines()[0][:100]}", flush=True)
     times: dict[str, list[float]] = {name: [] for name in runs}

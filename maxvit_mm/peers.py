@@ -120,4 +120,4 @@ CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "vit-pytorch": vit_pytorch_network,
     "Swin-T (mmdet)": swin_tiny,
 }
-LAST = ("timm, channels-last",)  # these get channels-last images
+CHANNELS_LAST = ("timm, channels-last",)  # these get images in that layout too

@@ -48,3 +48,15 @@ def test_candidates_take_turns(monkeypatch):
 @pytest.mark.parametrize("kind", ["fp32", "bf16"])
 def test_the_matrix_products_rate_is_measured(kind):
     assert benchmark.matrix_rate(benchmark.DTYPES[kind], "cpu", side=64) > 1e6
+
+
+def test_a_peer_may_fail_and_ours_may_not(monkeypatch):
+    def prepare(name, work, device):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(benchmark, "prepare", prepare)
+    monkeypatch.setattr(benchmark, "matrix_rate", lambda kind, device: 1.0)
+    work = Work("forward", 1, 64, 64, "fp32", False, False)
+    assert benchmark.measure(work, ["timm"], "cpu", 1, memory=False).seconds == {"timm": None}
+    with pytest.raises(RuntimeError, match="broken"):
+        benchmark.measure(work, ["maxvit_mm"], "cpu", 1, memory=False)

@@ -10,4 +10,3 @@ if (root / "maxvit_mm").is_dir():
 
 # MMEngine imports pkg_resources, which says so once for each of its modules, to users who can't help it.
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-warnings.filterwarnings("ignore", message="torch.meshgrid")  # as MMDetection calls it
