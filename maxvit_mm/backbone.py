@@ -25,6 +25,8 @@ class MaxViT(BaseModule):
     """The backbone of `MaxViT: Multi-Axis Vision Transformer <https://arxiv.org/abs/2204.01697>`_.
 
     Takes images of any height and width of 32 pixels or more, another size at each call.
+    Without gradients on a CPU its inner modules may overwrite what they were given: a hook in there that
+    keeps a map must clone it. The maps returned are never overwritten.
 
     Args:
         arch: 'pico', 'tiny', 'small', 'base', 'large' or 'xlarge', or a dict with `stem_width`,

@@ -19,6 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from .network.pieces import whole
+
 aten = torch.ops.aten
 # Layers that are neither convolutions nor matrix products: a multiply-add for each element.
 ELEMENTWISE = (
@@ -83,7 +85,7 @@ def multiply_adds(run: Callable[[], Any]) -> tuple[int, Any]:
     activations, softmaxes and sums: about a hundredth of the whole.
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict.fromkeys(ELEMENTWISE, one_each))
-    with torch.no_grad(), counter:
+    with torch.no_grad(), whole(), counter:
         result = run()
     return counter.get_total_flops() // 2, result
 

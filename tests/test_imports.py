@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "hardware": set(),
     "launch": {"checkpoint", "config_checks", "datasets", "hardware", "tta"},
     "demo": {"datasets", "launch"},
-    "cost": set(),
+    "cost": {"network"},
     "peers": {"backbone"},
-    "benchmark": {"cost", "peers"},
+    "charts": set(),
+    "benchmark": {"charts", "cost", "peers"},
     "summary": {"classifier", "cost", "launch", "network"},
     "float_regions": set(),
     "layer_decay": set(),
@@ -39,13 +40,28 @@ MAY_IMPORT = {
 
 
 # Within the network, whose drawing is the finer one.
-BENEATH = {"partition", "relative_bias", "variants", "stochastic_depth", "checkpointing", "head"}
+BENEATH = {"pieces", "relative_bias", "variants", "stochastic_depth", "checkpointing", "head", "opaque"}
 NETWORK = {
     **{name: set() for name in BENEATH},
-    "attention": {"partition", "relative_bias", "stochastic_depth", "variants"},
-    "mbconv": {"stochastic_depth", "variants"},
-    "trunk": {"attention", "checkpointing", "mbconv", "partition", "variants"},
-    "deploy": {"attention", "mbconv", "trunk"},
+    "same_conv": {"variants"},
+    "partition": {"pieces"},
+    "strips": {"pieces"},
+    "fused": {"pieces"},
+    "lean": {"fused", "pieces"},
+    "lean_attention": {"lean", "pieces"},
+    "lean_mbconv": {"fused", "lean", "pieces", "strips"},
+    "attention": {
+        *{"fused", "lean", "lean_attention", "opaque", "partition", "relative_bias", "stochastic_depth"},
+        "variants",
+    },
+    "mbconv": {
+        *{"fused", "lean", "lean_mbconv", "pieces", "same_conv", "stochastic_depth", "strips", "variants"},
+    },
+    "trunk": {
+        *{"attention", "checkpointing", "fused", "lean", "lean_mbconv", "mbconv", "opaque", "partition"},
+        *{"pieces", "same_conv", "strips", "variants"},
+    },
+    "deploy": {"attention", "mbconv", "opaque", "trunk", "variants"},
     "__init__": {"deploy", "head", "trunk", "variants"},
 }
 
@@ -82,7 +98,7 @@ def test_within_the_network_arrows_go_one_way(path):
 
 def test_the_network_is_torch_and_einops_and_nothing_of_openmmlab():
     foreign = set.union(*(imported(path)[1] for path in (PACKAGE / "network").glob("*.py")))
-    standard = {"__future__", "collections", "contextlib", "functools", "typing"}
+    standard = {"__future__", "collections", "contextlib", "functools", "json", "math", "threading", "typing"}
     assert foreign == standard | {"torch", "einops"}
 
 

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .partition import Partition, over_groups
+from .fused import composed, is_itself, linear
+from .lean import is_lean
+from .lean_attention import attention, biased_attention, linear_gelu_linear
+from .opaque import BUILDERS, as_operator, is_opaque
+from .partition import PARTITIONS, Partition, over_groups
 from .relative_bias import relative_bias, resize_table, table_shape
 from .stochastic_depth import StochasticDepth
 from .variants import HEAD_WIDTH, OFFICIAL
 
+FFN_EXPANSION = 4  # width between the FFN's two layers, in widths of the stage
 
-class PartitionAttention(nn.Module):
+
+class GroupAttention(nn.Module):
     """Multi-head attention among the tokens of each group, none of which sees another group.
 
-    x: [b, height, width, width of the stage], same out.
+    groups: [b, g, n, width], bias: [heads, n, n]; out as groups, dropped and added to `residual`.
     """
 
-    def __init__(self, width: int, partition: Partition, table_partition_size: int):
+    def __init__(self, width: int, table_partition_size: int):
         super().__init__()
-        self.partition = partition
         self.heads = width // HEAD_WIDTH
         self.qkv = nn.Linear(width, 3 * width)
         self.relative_position_bias_table = nn.Parameter(
@@ -34,14 +39,13 @@ class PartitionAttention(nn.Module):
         self.out = nn.Linear(width, width)
         self.kept_biases: dict[tuple, Tensor] | None = None  # a dict once deployed, when tables are fixed
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        bias = self.biases(size)
-
-        def attend(qkv: Tensor, h: int, w: int) -> Tensor:
-            q, k, v = rearrange(qkv, "g n (qkv m d) -> qkv g m n d", qkv=3, m=self.heads)
-            return rearrange(attention(q, k, v, bias(h, w)), "g m n d -> g n (m d)")
-
-        return self.out(over_groups(attend, self.qkv(x), self.partition, size))
+    def forward(
+        self, groups: Tensor, bias: Tensor, residual: Tensor | None = None, drop: Tensor | None = None
+    ) -> Tensor:
+        qkv = rearrange(linear(groups, self.qkv), "b g n (qkv m d) -> b g n qkv m d", qkv=3, m=self.heads)
+        attend = biased_attention if is_lean() else attention
+        out = rearrange(attend(qkv, bias), "b g n m d -> b g n (m d)")
+        return linear(out, self.out, residual=residual, drop=drop)
 
     def biases(self, size: tuple[int, int]) -> Callable[[int, int], Tensor]:
         """The relative-position bias for groups of `h x w` in a partition of `size`."""
@@ -62,23 +66,26 @@ class PartitionAttention(nn.Module):
         return look_up
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """`softmax(q k' / sqrt(d) + bias) v`, in fp32 whatever the precision of the rest.
+class FFN(nn.Sequential):
+    """To four times the width and back. x: [b, ..., width]; out as x, dropped and added to `residual`."""
 
-    q, k, v: [groups, heads, tokens, d]; bias: [heads, tokens, tokens]; out as v.
-    """
-    device = q.device.type
-    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
-        out = F.scaled_dot_product_attention(
-            q.float(), k.float(), v.float(), attn_mask=bias.expand(len(q), -1, -1, -1)
-        )
-    return out.to(v.dtype)
+    def __init__(self, width: int, gelu: str):
+        hidden = FFN_EXPANSION * width
+        super().__init__(nn.Linear(width, hidden), nn.GELU(approximate=gelu), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor, residual: Tensor | None = None, drop: Tensor | None = None) -> Tensor:
+        expand, gelu, shrink = cast("Any", self)
+        if not is_itself(gelu):
+            return composed(shrink(gelu(expand(x))), None, residual, drop)
+        if is_lean(expand, gelu, shrink):
+            return composed(linear_gelu_linear(x, expand, gelu, shrink), None, residual, drop)
+        return linear(linear(x, expand, gelu.approximate), shrink, residual=residual, drop=drop)
 
 
 class AttentionAndFFN(nn.Module):
     """Two pre-norm residuals: attention over one kind of partition, then the FFN.
 
-    x: [b, height, width, width of the stage], same out.
+    x: [b, height, width, width of the stage], same out. Without gradients `x` may be overwritten.
     """
 
     def __init__(
@@ -90,14 +97,35 @@ class AttentionAndFFN(nn.Module):
         gelu: str = OFFICIAL.gelu,
     ):
         super().__init__()
+        self.partition = partition
         self.norm1 = nn.LayerNorm(width, eps=1e-5)
-        self.attention = PartitionAttention(width, partition, table_partition_size)
+        self.attention = GroupAttention(width, table_partition_size)
         self.norm2 = nn.LayerNorm(width, eps=1e-5)
-        self.ffn = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate=gelu), nn.Linear(4 * width, width)
-        )
+        self.ffn = FFN(width, gelu)
         self.drop_path = StochasticDepth(drop)
+        make = "attention", width, PARTITIONS.index(partition), table_partition_size, gelu
+        self.make = json.dumps(make)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        x = x + self.drop_path(self.attention(self.norm1(x), size))
-        return x + self.drop_path(self.ffn(self.norm2(x)))
+        if is_opaque(self):
+            return as_operator(self, self.make, x, size, x.shape, channels_first=False)
+        bias_for = self.attention.biases(size)
+        drops = self.drop_path.draw(x), self.drop_path.draw(x)  # one for all groups of an image
+
+        def layer_for(h: int, w: int) -> Callable[[Tensor], Tensor]:
+            bias = bias_for(h, w)
+
+            def layer(groups: Tensor) -> Tensor:
+                groups = self.attention(self.norm1(groups), bias, residual=groups, drop=drops[0])
+                return self.ffn(self.norm2(groups), residual=groups, drop=drops[1])
+
+            return layer
+
+        return over_groups(layer_for, x, self.partition, size, FFN_EXPANSION, whole=drops[0] is not None)
+
+
+def build_attention(width: int, partition: int, table_partition_size: int, gelu: str) -> AttentionAndFFN:
+    return AttentionAndFFN(width, PARTITIONS[partition], table_partition_size, 0.0, gelu)
+
+
+BUILDERS["attention"] = build_attention

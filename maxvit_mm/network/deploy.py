@@ -5,21 +5,28 @@ The outputs are the same, to rounding.
 
 from __future__ import annotations
 
+import json
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
-from .attention import PartitionAttention
+from .attention import GroupAttention
 from .mbconv import MBConv
-from .trunk import Stem, Trunk
+from .opaque import BUILDERS
+from .trunk import MaxViTBlock, Stem
+from .variants import Convention
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @torch.no_grad()
-def deploy(trunk: Trunk) -> None:
-    """Fold every BatchNorm of `trunk`, in place, and keep the relative-position biases between calls.
+def deploy(network: Network) -> Network:
+    """Fold every BatchNorm of a trunk or block, in place, and keep relative-position biases between calls.
 
     It cannot be trained afterwards.
     """
-    for module in trunk.modules():
+    for module in network.modules():
         if isinstance(module, Stem):
             fold_backward(module.conv1, module.norm)
             module.norm = nn.Identity()
@@ -28,9 +35,39 @@ def deploy(trunk: Trunk) -> None:
             fold_backward(module.expand, module.norm1)
             fold_backward(module.depthwise, module.norm2)
             module.pre_norm = module.norm1 = module.norm2 = nn.Identity()
-        elif isinstance(module, PartitionAttention):
+        elif isinstance(module, GroupAttention):
             module.kept_biases = {}
-    trunk.requires_grad_(False)
+        elif isinstance(module, MaxViTBlock):
+            module.make = json.dumps([*json.loads(module.make)[:-1], True])
+    return network.requires_grad_(False)
+
+
+def build_block(
+    inputs: int,
+    outputs: int,
+    stride: int,
+    table_partition_size: int,
+    eps: float,
+    convention: list,
+    is_deployed: bool,
+) -> MaxViTBlock:
+    """A block as its `make` says."""
+
+    def norm(width: int) -> nn.Module:
+        return nn.BatchNorm2d(width, eps=eps)
+
+    block = MaxViTBlock(
+        inputs, outputs, stride, table_partition_size, 0.0, norm=norm, convention=Convention(*convention)
+    )
+    if is_deployed:
+        deploy(block)
+        for module in block.modules():
+            if isinstance(module, GroupAttention):
+                module.kept_biases = None  # they are another block's at the next call
+    return block
+
+
+BUILDERS["block"] = build_block
 
 
 def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:

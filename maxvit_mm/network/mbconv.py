@@ -7,7 +7,13 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .fused import composed, convolution, is_itself
+from .lean import is_lean
+from .lean_mbconv import norm_gelu_convolution, norm_gelu_gate_convolution
+from .pieces import in_pieces
+from .same_conv import SameConv2d
 from .stochastic_depth import StochasticDepth
+from .strips import in_strips
 from .variants import OFFICIAL, Convention
 
 TF_MOMENTUM = 0.99  # share of the old statistic kept; PyTorch names the new one's share
@@ -22,31 +28,13 @@ def batch_norm(width: int) -> nn.Module:
     return nn.BatchNorm2d(width, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
-class SameConv2d(nn.Conv2d):
-    """A 3x3 convolution with ceil(n / stride) rows and columns out.
-
-    TensorFlow's 'same' padding at stride 2: an even size is padded by 0 before and 1 after, an odd one by 1
-    and 1. 'symmetric' pads by 1 and 1 always.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        stride: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding: str = OFFICIAL.padding,
-    ):
-        super().__init__(inputs, outputs, 3, stride, padding=1, groups=groups, bias=bias)
-        self.symmetric = stride == 1 or padding == "symmetric"
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.symmetric:
-            return super().forward(x)
-        height, width = x.shape[-2:]
-        x = F.pad(x, (width % 2, 1, height % 2, 1))
-        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+def convolution_norm_gelu(
+    x: Tensor, layer: nn.Conv2d, norm: nn.Module, gelu: nn.GELU, padding: tuple[int, int] | None = None
+) -> Tensor:
+    """The three in a row; at once where `norm` has been folded into `layer`."""
+    if isinstance(norm, nn.Identity):
+        return convolution(x, layer, gelu.approximate, padding=padding)
+    return gelu(norm(convolution(x, layer, padding=padding)))
 
 
 def average_pool(kernel: int) -> nn.Module:
@@ -58,7 +46,10 @@ def average_pool(kernel: int) -> nn.Module:
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate computed from the mean of all. x: [b, c, height, width], same out."""
+    """Scale each channel by a gate computed from the mean of all.
+
+    x: [b, c, height, width], same out. Without gradients `x` may be overwritten.
+    """
 
     def __init__(self, width: int, squeezed: int):
         super().__init__()
@@ -66,8 +57,12 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(squeezed, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = x.mean((2, 3), keepdim=True)
-        return x * self.expand(F.silu(self.reduce(gate))).sigmoid()
+        gate = self.gate(x.mean((2, 3), keepdim=True))
+        return x.mul_(gate) if in_pieces(x) else x * gate
+
+    def gate(self, mean: Tensor) -> Tensor:
+        """[b, c, 1, 1], same out, from 0 to 1."""
+        return self.expand(F.silu(self.reduce(mean))).sigmoid()
 
 
 class MBConv(nn.Module):
@@ -103,8 +98,33 @@ class MBConv(nn.Module):
         self.drop_path = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = self.shortcut(self.pool(x))
-        x = self.act(self.norm1(self.expand(self.pre_norm(x))))
-        x = self.act(self.norm2(self.depthwise(x)))
-        x = self.shrink(self.se(x))
-        return shortcut + self.drop_path(x)
+        shortcut, drop = self.shortcut(self.pool(x)), self.drop_path.draw(x)
+        if is_lean(*self.middle_layers()) and is_lean(self.shrink):
+            x = self.expand(self.pre_norm(x))
+            x = norm_gelu_convolution(x, self.norm1, self.act, self.depthwise, self.depthwise.pad(x))
+            x = norm_gelu_gate_convolution(x, self.norm2, self.act, self.se, self.shrink)
+            return composed(x, None, shortcut, drop)
+        return convolution(self.se(self.middle(x)), self.shrink, residual=shortcut, drop=drop)
+
+    def middle_layers(self) -> list[nn.Module]:
+        """Those between the expansion and the last convolution."""
+        return [
+            *(self.norm1, self.act, self.depthwise, self.norm2),
+            *(self.se, self.se.reduce, self.se.expand),
+        ]
+
+    def middle(self, x: Tensor) -> Tensor:
+        """From the input to the squeeze-and-excitation: the widest part."""
+
+        def expand(x: Tensor) -> Tensor:
+            return convolution_norm_gelu(self.pre_norm(x), self.expand, self.norm1, self.act)
+
+        def depthwise(x: Tensor, padding: tuple[int, int] | None = None) -> Tensor:
+            return convolution_norm_gelu(x, self.depthwise, self.norm2, self.act, padding)
+
+        trains = self.pre_norm.training or self.norm1.training or self.norm2.training
+        if in_pieces(x) and not trains and is_itself(self.depthwise):
+            layer = self.depthwise
+            widths = layer.in_channels, layer.out_channels
+            return in_strips(expand, depthwise, x, layer.stride[0], layer.pad(x), widths)
+        return depthwise(expand(x))

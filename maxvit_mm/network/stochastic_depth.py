@@ -6,21 +6,21 @@ from torch import Tensor, nn
 
 
 class StochasticDepth(nn.Module):
-    """Drop the whole branch of a sample with probability `rate`; scale the kept ones by 1 / (1 - rate).
-
-    The map is `[b, ...]`; one draw for each of the `b` samples.
-    """
+    """Drop the whole branch of a sample with probability `rate`; scale the kept ones by 1 / (1 - rate)."""
 
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
 
-    def forward(self, branch: Tensor) -> Tensor:
+    def draw(self, x: Tensor) -> Tensor | None:
+        """What to multiply a branch of the map `x: [b, ...]` by, `[b, 1, ...]`: one draw for each sample.
+
+        None where nothing is to be dropped.
+        """
         if not self.training or self.rate == 0:
-            return branch
+            return None
         keep = 1 - self.rate
-        kept = branch.new_empty(len(branch), *[1] * (branch.ndim - 1)).bernoulli_(keep)
-        return branch * (kept / keep)
+        return x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(keep) / keep
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,8 +10,15 @@ from torch import Tensor, nn
 
 from .attention import AttentionAndFFN
 from .checkpointing import checkpointed
-from .mbconv import MBConv, SameConv2d, batch_norm
+from .fused import is_itself
+from .lean import is_lean
+from .lean_mbconv import norm_gelu_convolution
+from .mbconv import BN_EPS, MBConv, batch_norm, convolution_norm_gelu
+from .opaque import as_operator, is_opaque
 from .partition import Block, Grid
+from .pieces import in_pieces
+from .same_conv import SameConv2d
+from .strips import in_strips
 from .variants import OFFICIAL, STRIDES, Convention, Variant
 
 SMALLEST_IMAGE = STRIDES[-1]  # the last stage needs a token
@@ -31,7 +39,15 @@ class Stem(nn.Module):
         self.conv2 = SameConv2d(width, width)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.conv2(self.act(self.norm(self.conv1(images))))
+        def first(x: Tensor, padding: tuple[int, int] | None = None) -> Tensor:
+            return convolution_norm_gelu(x, self.conv1, self.norm, self.act, padding)
+
+        if in_pieces(images) and not self.norm.training and is_itself(self.conv1):
+            widths = self.conv1.in_channels, self.conv1.out_channels
+            return self.conv2(in_strips(nn.Identity(), first, images, 2, self.conv1.pad(images), widths))
+        if is_lean(self.norm, self.act, self.conv2):
+            return norm_gelu_convolution(self.conv1(images), self.norm, self.act, self.conv2, (1, 1))
+        return self.conv2(first(images))
 
 
 class MaxViTBlock(nn.Module):
@@ -55,7 +71,15 @@ class MaxViTBlock(nn.Module):
         self.block_attention = AttentionAndFFN(outputs, Block, table_partition_size, drop, convention.gelu)
         self.grid_attention = AttentionAndFFN(outputs, Grid, table_partition_size, drop, convention.gelu)
 
+        self.outputs, self.stride = outputs, stride
+        eps = getattr(self.mbconv.pre_norm, "eps", BN_EPS)
+        make = "block", inputs, outputs, stride, table_partition_size, eps, convention, False
+        self.make = json.dumps(make)
+
     def forward(self, x: Tensor, partition_size: tuple[int, int]) -> Tensor:
+        if x.device.type == "cpu" and is_opaque(self):
+            shape = len(x), self.outputs, -(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride)
+            return as_operator(self, self.make, x, partition_size, shape, channels_first=True)
         x = self.mbconv(x)  # local, learned downsampling
         x = x.permute(0, 2, 3, 1)  # a view: maps are channels-last in memory
         x = self.block_attention(x, partition_size)  # within each window

@@ -1,0 +1,103 @@
+"""Linear layers and convolutions together with what follows them: a GELU, or the sum with a residual.
+
+On a CPU without gradients, oneDNN computes both while a result is still in a register: PyTorch's own
+tanh-GELU takes as long as the convolution before it. Elsewhere it is the plain composition.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .pieces import in_pieces
+
+# What PyTorch's compiler fuses to on a CPU; a build without oneDNN has none of them.
+ONEDNN = torch.backends.mkldnn.is_available() and all(
+    hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_convolution_pointwise")
+)
+
+
+def linear(
+    x: Tensor,
+    layer: nn.Linear,
+    gelu: str | None = None,
+    residual: Tensor | None = None,
+    drop: Tensor | None = None,
+) -> Tensor:
+    """`layer(x)` and its GELU, of that approximation; or times `drop`, an image's factor, plus `residual`.
+
+    x: [b, ..., inputs]; residual: [b, ..., outputs]; drop: [b, 1, 1, 1].
+    """
+    if ONEDNN and drop is None and in_pieces(x) and is_itself(layer):
+        onednn = torch.ops.mkldnn._linear_pointwise
+        if residual is not None:
+            return onednn.binary(x, residual, layer.weight, layer.bias, "add")
+        return onednn(x, layer.weight, layer.bias, *activation(gelu))
+    return composed(layer(x), gelu, residual, drop)
+
+
+def convolution(
+    x: Tensor,
+    layer: nn.Conv2d,
+    gelu: str | None = None,
+    residual: Tensor | None = None,
+    drop: Tensor | None = None,
+    padding: tuple[int, int] | None = None,
+) -> Tensor:
+    """The same for a convolution, with another padding than its own if told. x: [b, c, height, width]."""
+    if padding is None and layer.kernel_size == (1, 1):
+        padding = (0, 0)
+    if ONEDNN and padding is not None and drop is None and in_pieces(x) and is_itself(layer):
+        geometry = padding, layer.stride, layer.dilation, layer.groups
+        onednn = torch.ops.mkldnn._convolution_pointwise
+        if residual is not None:
+            return onednn.binary(x, residual, layer.weight, layer.bias, *geometry, "add", 1.0, None, [], None)
+        return onednn(x, layer.weight, layer.bias, *geometry, *activation(gelu))
+    if padding is None or layer.kernel_size == (1, 1):
+        x = layer(x)
+    else:
+        x = F.conv2d(x, layer.weight, layer.bias, layer.stride, padding, groups=layer.groups)
+    return composed(x, gelu, residual, drop)
+
+
+def norm_gelu(x: Tensor, scale: Tensor, shift: Tensor, gelu: str) -> Tensor:
+    """The GELU of `scale * x + shift`, a number for each channel. x: [b, c, height, width]."""
+    if ONEDNN and in_pieces(x) and x.dtype == scale.dtype == torch.float32:
+        weight, geometry = scale[:, None, None, None], ((0, 0), (1, 1), (1, 1), len(scale))
+        return torch.ops.mkldnn._convolution_pointwise(x, weight, shift, *geometry, *activation(gelu))
+    return F.gelu(affine(x, scale, shift), approximate=gelu)
+
+
+def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """`scale * x + shift`, a number for each channel; in fp32 inside. x: [b, c, height, width]."""
+    if x.dtype == scale.dtype:
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+    nothing, one = torch.zeros_like(scale), torch.ones_like(scale)
+    return F.batch_norm(x, nothing, one, scale, shift, eps=0.0)
+
+
+def is_itself(layer: nn.Module) -> bool:
+    """Whether calling `layer` does what its weights say: nobody has adapted, wrapped or hooked it."""
+    hooked = (
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    )
+    known = type(layer).forward in KNOWN or type(layer).__module__.startswith(OURS)
+    weights = all(type(weight) is nn.Parameter for weight in layer._parameters.values() if weight is not None)
+    return known and weights and not hooked and "forward" not in layer.__dict__
+
+
+KNOWN = {each.forward for each in (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.GELU)}
+OURS = __name__.rpartition(".")[0]
+
+
+def composed(x: Tensor, gelu: str | None, residual: Tensor | None, drop: Tensor | None) -> Tensor:
+    if gelu is not None:
+        x = F.gelu(x, approximate=gelu)
+    if drop is not None:
+        x = x * drop
+    return x if residual is None else residual + x
+
+
+def activation(gelu: str | None) -> tuple[str, list, str]:
+    return ("none", [], "") if gelu is None else ("gelu", [], gelu)

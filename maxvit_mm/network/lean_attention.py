@@ -1,0 +1,108 @@
+"""The layers of attention and FFN that keep less for the backward pass; see `lean`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .lean import aten, gelu_and_back, in_precision, without_autocast
+from .pieces import ranges
+
+
+def linear_gelu_linear(x: Tensor, first: Any, gelu: Any, second: Any) -> Tensor:
+    """`second(gelu(first(x)))`; keeps `x` and what the GELU is of. x: [..., inputs]."""
+    operands = in_precision(x, first.weight, first.bias, second.weight, second.bias)
+    with without_autocast(x):
+        return _LinearGELULinear.apply(*operands, gelu.approximate)
+
+
+class _LinearGELULinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
+    ) -> Tensor:
+        tokens = x.flatten(0, -2)
+        wide = tokens.new_empty(len(tokens), len(bias1))
+        out = tokens.new_empty(len(tokens), len(bias2))
+        held = None
+        for some in ranges(x, len(tokens), wide[:1].nbytes):
+            held = torch.empty_like(wide[some]) if held is None else held
+            hidden = held[: some.stop - some.start]
+            torch.addmm(bias1, tokens[some], weight1.t(), out=wide[some])
+            aten.gelu.out(wide[some], approximate=gelu, out=hidden)
+            torch.addmm(bias2, hidden, weight2.t(), out=out[some])
+        ctx.save_for_backward(x, wide, weight1, weight2)
+        ctx.gelu = gelu
+        return out.view(*x.shape[:-1], len(bias2))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
+        x, wide, weight1, weight2 = ctx.saved_tensors
+        tokens, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
+        of_tokens = torch.empty_like(tokens)
+        of_weight1, of_weight2 = torch.zeros_like(weight1), torch.zeros_like(weight2)
+        of_bias1 = weight1.new_zeros(len(weight1))
+        for some in ranges(x, len(tokens), wide[:1].nbytes):
+            hidden, back = gelu_and_back(wide[some], ctx.gelu)
+            of_weight2.addmm_(gradient[some].t(), hidden)
+            of_hidden = torch.mm(gradient[some], weight2, out=hidden)
+            of_wide = back(of_hidden, slice(None), out=hidden)
+            of_weight1.addmm_(of_wide.t(), tokens[some])
+            of_bias1 += of_wide.sum(0)
+            torch.mm(of_wide, weight1, out=of_tokens[some])
+        return of_tokens.view_as(x), of_weight1, of_bias1, of_weight2, gradient.sum(0), None
+
+
+def attention(qkv: Tensor, bias: Tensor) -> Tensor:
+    """`softmax(q k' / sqrt(d) + bias) v`, the softmax in fp32 whatever the precision of the rest.
+
+    qkv: [b, g, n, 3, heads, d]; bias: [heads, n, n]. Returns [b, g, n, heads, d].
+    """
+    q, k, v = qkv.flatten(0, 1).permute(2, 0, 3, 1, 4)
+    with without_autocast(q):
+        mask = bias.expand(len(q), -1, -1, -1)
+        out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
+    return out.to(v.dtype).transpose(1, 2).unflatten(0, qkv.shape[:2])
+
+
+def biased_attention(qkv: Tensor, bias: Tensor) -> Tensor:
+    """`softmax(q k' / sqrt(d) + bias) v` of groups; keeps `qkv`, but none of the weights.
+
+    qkv: [b, g, n, 3, heads, d]; bias: [heads, n, n]. Returns [b, g, n, heads, d].
+    """
+    return _BiasedAttention.apply(*in_precision(qkv), bias)
+
+
+class _BiasedAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(qkv, bias)
+        return attention(qkv, bias.detach())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        qkv, bias = ctx.saved_tensors
+        groups, of_out = qkv.flatten(0, 1), gradient.flatten(0, 1).transpose(1, 2)
+        _, n, _, heads, d = groups.shape
+        of_groups = torch.empty_like(groups)
+        of_bias = torch.zeros_like(bias)
+        for some in ranges(qkv, len(groups), heads * n * max(n, 3 * d) * 4):
+            q, k, v = (each.flatten(0, 1) for each in groups[some].permute(2, 0, 3, 1, 4).contiguous())
+            g = of_out[some].flatten(0, 1)
+            logits = torch.bmm(q.float() * d**-0.5, k.float().transpose(1, 2)).view(-1, heads, n, n)
+            weights = logits.add_(bias).softmax(-1)
+            of_weights = torch.bmm(g, v.transpose(1, 2)).view_as(weights)
+            of_logits = aten._softmax_backward_data(of_weights.to(weights.dtype), weights, -1, weights.dtype)
+            of_bias += of_logits.sum(0)
+            weights, of_logits = (each.to(q.dtype).flatten(0, 1) for each in (weights, of_logits))
+            of_qkv = of_groups[some].permute(2, 0, 3, 1, 4)
+            of_qkv[0] = torch.bmm(of_logits, k).mul_(d**-0.5).unflatten(0, (-1, heads))
+            of_qkv[1] = torch.bmm(of_logits.transpose(1, 2), q).mul_(d**-0.5).unflatten(0, (-1, heads))
+            of_qkv[2] = torch.bmm(weights.transpose(1, 2), g).unflatten(0, (-1, heads))
+        return of_groups.view_as(qkv), of_bias
