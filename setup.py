@@ -64,6 +64,6 @@ setup(
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "test": ["pytest", "ruff", "mypy"],
         # Implementations to compare with, for `make test-peers`.
-        "peers": ["timm", "torchvision", "tensorflow-cpu"],
+        "peers": ["timm", "torchvision", "vit-pytorch", "tensorflow-cpu"],
     },
 )

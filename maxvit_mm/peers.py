@@ -58,6 +58,12 @@ def ours_deployed(work: Work) -> nn.Module:
     return network
 
 
+def ours_checkpointed(work: Work) -> nn.Module:
+    if work.kind == "forward":
+        raise CannotRunError("activations are kept, or not, in training only")
+    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, with_cp=True)
+
+
 def timm_network(work: Work) -> nn.Module:
     with without_torchvision_ops():
         import timm
@@ -114,6 +120,7 @@ def swin_tiny(work: Work) -> nn.Module:
 CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "maxvit_mm": ours,
     "maxvit_mm, deployed": ours_deployed,
+    "maxvit_mm, with_cp": ours_checkpointed,
     "timm": timm_network,
     "timm, channels-last": timm_channels_last,
     "torchvision": torchvision_network,

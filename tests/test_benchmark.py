@@ -60,3 +60,11 @@ def test_a_peer_may_fail_and_ours_may_not(monkeypatch):
     assert benchmark.measure(work, ["timm"], "cpu", 1, memory=False).seconds == {"timm": None}
     with pytest.raises(RuntimeError, match="broken"):
         benchmark.measure(work, ["maxvit_mm"], "cpu", 1, memory=False)
+
+
+def test_a_sweep_shows_how_cost_grows_with_the_pixels(tmp_path, capsys):
+    main(["--sweep", "64", "96", "--rounds", "1", "--out", str(tmp_path), "--device", "cpu"])
+    out = capsys.readouterr().out
+    assert "| 64 x 64 | " in out
+    assert "| 96 x 96 | " in out
+    assert (tmp_path / "growth.png").stat().st_size > 5000
