@@ -24,7 +24,7 @@ test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ c
 test-peers:  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	@$(RUN) --peers --test -- -m pytest -o norecursedirs=none tests/peers tests/test_golden.py $(ARGS)
 
-benchmark:  ## time ours beside timm, torchvision and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
+benchmark:  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	@$(RUN) --peers -- tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs

@@ -63,7 +63,7 @@ setup(
         "compiled": ["mmcv==2.1.0"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "test": ["pytest", "ruff", "mypy"],
-        # Implementations to compare with, for `make test-peers`.
+        # Implementations to compare with, for `make test-peers` and `make benchmark`.
         "peers": ["timm", "torchvision", "vit-pytorch", "tensorflow-cpu"],
     },
 )

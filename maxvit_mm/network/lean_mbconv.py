@@ -52,13 +52,13 @@ class NormGradient:
     is `scale * (g - m(g) - xhat * m(g * xhat))` (arXiv 1502.03167); of a constant mean, `scale * g`.
     """
 
-    def __init__(self, statistics: Statistics, x: Tensor, scale: Tensor, shift: Tensor):
-        self.statistics, self.x, self.scale, self.shift = statistics, x, scale, shift
+    def __init__(self, statistics: Statistics, x: Tensor, scale: Tensor):
+        self.statistics, self.x, self.scale = statistics, x, scale
         self.of_normalised = torch.empty_like(x)
         self.sum, self.sum_of_products = torch.zeros_like(scale), torch.zeros_like(scale)
 
     def add(self, there: Any, of_normalised: Tensor) -> None:
-        """That of the normalised map at some places; what was there before is overwritten."""
+        """Count in that of the normalised map at some places, where `of_normalised` holds it already."""
         mean = self.statistics.mean.to(self.x.dtype)[:, None, None]
         centred = torch.sub(self.x[there], mean)
         self.sum += of_normalised.sum((0, 2, 3), dtype=self.scale.dtype)
@@ -134,7 +134,7 @@ class _NormGELUConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple:
         x, scale, shift, weight, *found = ctx.saved_tensors
         rest, gelu, (stride, groups, pad), has_bias = ctx.rest
-        of_norm = NormGradient(Statistics(*found, *rest), x, scale, shift)
+        of_norm = NormGradient(Statistics(*found, *rest), x, scale)
         of_weight = torch.zeros_like(weight)
         begun = None  # what the rows that a strip shares with the next have got from it
         for strip in strips(x, stride[0], pad, x.shape[1]):
@@ -205,7 +205,7 @@ class _NormGELUGateConvolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple:
         x, scale, shift, weight, mean, variance, *of_gate = ctx.saved_tensors
         rest, gelu = ctx.rest
-        of_norm = NormGradient(Statistics(mean, variance, *rest), x, scale, shift)
+        of_norm = NormGradient(Statistics(mean, variance, *rest), x, scale)
         of_weight = torch.zeros_like(weight)
         of_gate = [parameter.detach().requires_grad_() for parameter in of_gate]
         of_gate_parameters = [torch.zeros_like(parameter) for parameter in of_gate]

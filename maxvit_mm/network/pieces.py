@@ -62,8 +62,8 @@ def image_ranges(x: Tensor) -> Iterator[slice]:
     return ranges(x, len(x), x[:1].nbytes)
 
 
-def places(x: Tensor, images: slice | None = None) -> Iterator[tuple[slice, slice, slice]]:
-    """Rows of one image, or several whole ones, of a batch `[b, c, height, width]` or, if told, of some."""
-    for some in image_ranges(x) if images is None else [images]:
-        for rows in ranges(x, x.shape[2], x[some, :, :1].nbytes):
-            yield some, slice(None), rows
+def places(x: Tensor) -> Iterator[tuple[slice, slice, slice]]:
+    """Rows of one image, or several images whole, of a batch `[b, c, height, width]`."""
+    for images in image_ranges(x):
+        for rows in ranges(x, x.shape[2], x[images, :, :1].nbytes):
+            yield images, slice(None), rows
