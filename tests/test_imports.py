@@ -48,8 +48,9 @@ NETWORK = {
     "strips": {"pieces"},
     "fused": {"pieces"},
     "lean": {"fused", "pieces"},
-    "lean_attention": {"lean", "pieces"},
-    "lean_mbconv": {"fused", "lean", "pieces", "strips"},
+    "lean_norm": {"lean", "pieces"},
+    "lean_attention": {"fused", "lean", "pieces"},
+    "lean_mbconv": {"fused", "lean", "lean_norm", "pieces", "strips"},
     "attention": {
         *{"fused", "lean", "lean_attention", "opaque", "partition", "relative_bias", "stochastic_depth"},
         "variants",

@@ -9,9 +9,12 @@ from conftest import SMALL, randomise
 from torch import nn
 
 from maxvit_mm.cost import LiveBytes
-from maxvit_mm.network import Trunk, find_convention, find_variant, pieces
+from maxvit_mm.network import Trunk, find_convention, find_variant, fused, pieces
+from maxvit_mm.network.attention import FFN
 from maxvit_mm.network.lean import is_lean
 from maxvit_mm.network.lean_attention import attention, biased_attention
+from maxvit_mm.network.mbconv import MBConv
+from maxvit_mm.network.trunk import MaxViTBlock
 
 
 def step(trunk, images, plain=False):
@@ -85,6 +88,61 @@ def test_mixed_precision_is_that_of_the_plain_layers():
 
     assert [m.dtype for m in found["maps"]] == [m.dtype for m in plain["maps"]]
     assert error(found) < 1.2 * error(plain)
+
+
+def gradients_of(layer, x, plain, gradient, autocast=True):
+    layer = copy.deepcopy(layer)
+    precision = torch.autocast("cpu", torch.bfloat16, enabled=autocast)
+    with pieces.whole() if plain else nullcontext(), precision:
+        out = layer(x)
+    out.backward(gradient.to(out.dtype))
+    return {name: parameter.grad.double() for name, parameter in layer.named_parameters()}
+
+
+@pytest.mark.parametrize("piece", [2**14, 2**22])
+@pytest.mark.parametrize("kind", ["mbconv", "ffn"])
+def test_gradients_of_many_tokens_in_bf16_are_nearly_as_exact_as_the_plain_ones(monkeypatch, kind, piece):
+    """Where the gradient has a mean, and where many pieces are added up."""
+    monkeypatch.setattr(pieces, "PIECE", piece)
+    torch.manual_seed(0)
+    if kind == "mbconv":
+        layer, x = randomise(MBConv(32, 32, 1, 0.0)).train(), torch.randn(2, 32, 64, 64)
+    else:
+        layer, x = FFN(32, "tanh"), torch.randn(2, 2048, 32)
+    gradient = torch.randn_like(x) + 0.3
+    exact = gradients_of(layer.double(), x.double(), True, gradient, autocast=False)
+    layer.float()
+    found, plain = (gradients_of(layer, x, each, gradient) for each in (False, True))
+    for name, other in exact.items():
+        if "pre_norm" not in name:  # whose shift has no gradient but rounding
+            errors = [float((g[name] - other).norm() / other.norm()) for g in (found, plain)]
+            assert errors[0] < max(2.5 * errors[1], 0.006), (name, errors)
+
+
+def test_a_processor_without_bf16_takes_the_plain_product(monkeypatch):
+    layer, x = FFN(32, "tanh"), torch.randn(2, 64, 32)
+    expected = gradients_of(layer, x, False, torch.ones_like(x))
+    monkeypatch.setattr(fused, "BF16", False)
+    monkeypatch.setattr(fused, "activation", None)  # oneDNN's operators need it
+    assert_same(gradients_of(layer, x, False, torch.ones_like(x)), expected, 2e-2)
+
+
+def test_a_backward_pass_inside_autocast_keeps_the_precision_of_the_forward_pass():
+    layer, x, found = FFN(32, "tanh"), torch.randn(2, 64, 32), []
+    for autocast in (False, True):
+        layer.zero_grad()
+        total = layer(x).square().mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            total.backward()
+        found.append({name: parameter.grad for name, parameter in layer.named_parameters()})
+    assert_same(*found, 1e-5)
+
+
+def test_no_images_and_a_network_in_fp64_under_autocast():
+    block = MaxViTBlock(32, 32, 2, 7, 0.0).eval()
+    assert block(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert block.double().mbconv(torch.randn(1, 32, 14, 14, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_a_step_keeps_two_thirds_of_the_bytes_or_less():

@@ -1,7 +1,8 @@
 """Linear layers and convolutions together with what follows them: a GELU, or the sum with a residual.
 
-On a CPU without gradients, oneDNN computes both while a result is still in a register: PyTorch's own
-tanh-GELU takes as long as the convolution before it. Elsewhere it is the plain composition.
+On a CPU, without gradients or inside the layers of `lean`, oneDNN computes both while a result is still in a
+register: PyTorch's own tanh-GELU takes as long as the convolution before it. Elsewhere it is the plain
+composition.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from .pieces import in_pieces
 ONEDNN = torch.backends.mkldnn.is_available() and all(
     hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_convolution_pointwise")
 )
+BF16 = ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # it refuses where the processor has none
+
+
+def by_onednn(x: Tensor) -> bool:
+    return ONEDNN and in_pieces(x) and (x.dtype == torch.float32 or BF16)
 
 
 def linear(
@@ -29,7 +35,7 @@ def linear(
 
     x: [b, ..., inputs]; residual: [b, ..., outputs]; drop: [b, 1, 1, 1].
     """
-    if ONEDNN and drop is None and in_pieces(x) and is_itself(layer):
+    if drop is None and by_onednn(x) and is_itself(layer):
         onednn = torch.ops.mkldnn._linear_pointwise
         if residual is not None:
             return onednn.binary(x, residual, layer.weight, layer.bias, "add")
@@ -48,7 +54,7 @@ def convolution(
     """The same for a convolution, with another padding than its own if told. x: [b, c, height, width]."""
     if padding is None and layer.kernel_size == (1, 1):
         padding = (0, 0)
-    if ONEDNN and padding is not None and drop is None and in_pieces(x) and is_itself(layer):
+    if padding is not None and drop is None and by_onednn(x) and is_itself(layer):
         geometry = padding, layer.stride, layer.dilation, layer.groups
         onednn = torch.ops.mkldnn._convolution_pointwise
         if residual is not None:
@@ -61,18 +67,20 @@ def convolution(
     return composed(x, gelu, residual, drop)
 
 
-def norm_gelu(x: Tensor, scale: Tensor, shift: Tensor, gelu: str) -> Tensor:
-    """The GELU of `scale * x + shift`, a number for each channel. x: [b, c, height, width]."""
-    if ONEDNN and in_pieces(x) and x.dtype == scale.dtype == torch.float32:
-        weight, geometry = scale[:, None, None, None], ((0, 0), (1, 1), (1, 1), len(scale))
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, shift, *geometry, *activation(gelu))
-    return F.gelu(affine(x, scale, shift), approximate=gelu)
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer by its tensors. x: [tokens, inputs], weight: [outputs, inputs], a view or not."""
+    if by_onednn(x):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, *activation(None))
+    return F.linear(x, weight, bias)
 
 
 def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """`scale * x + shift`, a number for each channel; in fp32 inside. x: [b, c, height, width]."""
+    """`scale * x + shift`, a number for each channel; of an `x` less precise than these, in theirs inside.
+
+    x: [tokens, c].
+    """
     if x.dtype == scale.dtype:
-        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+        return torch.addcmul(shift, x, scale)
     nothing, one = torch.zeros_like(scale), torch.ones_like(scale)
     return F.batch_norm(x, nothing, one, scale, shift, eps=0.0)
 

@@ -1,8 +1,8 @@
 """Layers that keep less for the backward pass.
 
 What is large and quick to compute, normalised maps, GELUs and attention's weights, is computed again from
-what the product before it gave, which alone is kept. No convolution, linear layer or statistic is computed
-twice. On a CPU both ways go in pieces that its caches hold.
+what the product before it gave, which alone is kept. No convolution or linear layer over a map is computed
+twice, nor a statistic of a batch. On a CPU both ways go in pieces that its caches hold.
 
 Each has a plain twin, the modules in a row. It is taken where somebody else decides what is kept, as
 compilers do, and for norms whose statistics are not of this process alone.
@@ -13,18 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .fused import is_itself
 from .pieces import is_whole
 
 aten = torch.ops.aten
-TANH_GELU = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
+GELU_A, GELU_B = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715  # see `gelu_into`
 
 
 def is_lean(*layers: nn.Module) -> bool:
@@ -55,31 +56,80 @@ def in_precision(*operands: Tensor | None) -> list[Any]:
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return list(operands)
     dtype = torch.get_autocast_dtype(device)
-    return [None if operand is None else operand.to(dtype) for operand in operands]
+    # as autocast has it, which leaves fp64 alone
+    return [each if each is None or each.dtype == torch.float64 else each.to(dtype) for each in operands]
 
 
-def gelu_and_back(x: Tensor, gelu: str) -> tuple[Tensor, Callable[..., Tensor]]:
-    """The GELU of `x`, and the way back through it: `back(gradient, rows, out=)` of rows along axis -2.
+def backward_pass(backward: Callable[[Any, Tensor], tuple]) -> Callable[[Any, Tensor], tuple]:
+    """A `backward` that is not differentiable itself, in the precision of its forward pass."""
+
+    @once_differentiable
+    @wraps(backward)
+    def in_that_precision(ctx: Any, gradient: Tensor) -> tuple:
+        with without_autocast(gradient):
+            return backward(ctx, gradient)
+
+    return in_that_precision
+
+
+def total_of(parameter: Tensor) -> Tensor:
+    """Zeros to add the gradients of pieces to, which lower precisions would round once for each."""
+    return torch.zeros_like(parameter, dtype=torch.promote_types(parameter.dtype, torch.float32))
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
+
+
+def gelu_into(out: Tensor, x: Tensor, gelu: str) -> None:
+    """Write the GELU of `x` into `out`, of as many numbers; it may be `x`.
 
     PyTorch computes a hyperbolic tangent for each, slowly on CPUs. As `1 + tanh(u) = 2 sigmoid(2u)`, a GELU
-    is `x * s` with `s = sigmoid(v)` and `v = 2u = x * (a + b * x^2)`; its slope `s * (1 + (1 - s) * x * v')`.
+    is `x * s` with `s = sigmoid(v)` and `v = 2u = x * (a + b * x^2)`.
     """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or gelu != "tanh":
+    if is_composed(x, gelu):
+        torch.mul(x.view(out.shape), sigmoid_of_gelu(x, x * x).view(out.shape), out=out)
+    else:
+        aten.gelu.out(x.view(out.shape), approximate=gelu, out=out)
 
-        def back(gradient: Tensor, rows: slice, out: Tensor) -> Tensor:
-            of = x[..., rows, :]
-            return aten.gelu_backward.grad_input(gradient, of, approximate=gelu, grad_input=out)
 
-        return F.gelu(x, approximate=gelu), back
+def gelu_and_back(x: Tensor, gelu: str, out: Tensor) -> Callable[[Tensor, slice, Tensor], None]:
+    """Write the GELU of `x` into `out`, of as many numbers; returns the way back through it.
 
-    a, b = x.new_tensor(TANH_GELU[0]), TANH_GELU[1]
+    Returns:
+        `back(gradient, some, of_x)` writes the gradient of `x[some]` into `of_x`, of as many numbers as
+        `gradient`. With `s` and `v` of `gelu_into`, it is the gradient times `s + s * (1 - s) * x * v'`.
+    """
+    if not is_composed(x, gelu):
+        aten.gelu.out(x.view(out.shape), approximate=gelu, out=out)
+
+        def back(gradient: Tensor, some: slice, of_x: Tensor) -> None:
+            shape = gradient.shape
+            aten.gelu_backward.grad_input(
+                gradient, x[some].view(shape), approximate=gelu, grad_input=of_x.view(shape)
+            )
+
+        return back
+
     square = x * x
-    s = torch.add(a, square, alpha=b).mul_(x).sigmoid_()
-    slope = torch.add(a, square, alpha=3 * b, out=square).mul_(x)
-    slope.addcmul_(slope, s, value=-1)
-    slope = torch.addcmul(s, s, slope, out=slope)
+    s = sigmoid_of_gelu(x, square)
+    slope = torch.rsub(square, GELU_A, alpha=-3 * GELU_B).mul_(x)
+    slope = aten.sigmoid_backward.grad_input(slope, s, grad_input=slope).add_(s)
+    torch.mul(x.view(out.shape), s.view(out.shape), out=out)
 
-    def multiply(gradient: Tensor, rows: slice, out: Tensor) -> Tensor:
-        return torch.mul(gradient, slope[..., rows, :], out=out)
+    def multiply(gradient: Tensor, some: slice, of_x: Tensor) -> None:
+        torch.mul(gradient, slope[some].view(gradient.shape), out=of_x.view(gradient.shape))
 
-    return s.mul_(x), multiply
+    return multiply
+
+
+def is_composed(x: Tensor, gelu: str) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32 and gelu == "tanh"
+
+
+def sigmoid_of_gelu(x: Tensor, square: Tensor) -> Tensor:
+    """`s` of `gelu_into`, by the square of `x`."""
+    return torch.rsub(square, GELU_A, alpha=-GELU_B).mul_(x).sigmoid_()

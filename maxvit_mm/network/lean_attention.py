@@ -7,9 +7,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .lean import aten, gelu_and_back, in_precision, without_autocast
+from .fused import product
+from .lean import (
+    add_product,
+    aten,
+    backward_pass,
+    gelu_and_back,
+    gelu_into,
+    in_precision,
+    total_of,
+    without_autocast,
+)
 from .pieces import ranges
 
 
@@ -26,36 +35,41 @@ class _LinearGELULinear(torch.autograd.Function):
         ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
     ) -> Tensor:
         tokens = x.flatten(0, -2)
-        wide = tokens.new_empty(len(tokens), len(bias1))
         out = tokens.new_empty(len(tokens), len(bias2))
-        held = None
-        for some in ranges(x, len(tokens), wide[:1].nbytes):
-            held = torch.empty_like(wide[some]) if held is None else held
-            hidden = held[: some.stop - some.start]
-            torch.addmm(bias1, tokens[some], weight1.t(), out=wide[some])
-            aten.gelu.out(wide[some], approximate=gelu, out=hidden)
+        wide: list[Tensor] = []
+        for some in token_ranges(tokens, weight1):
+            wide.append(product(tokens[some], weight1, bias1))
+            hidden = torch.empty_like(wide[-1])
+            gelu_into(hidden, wide[-1], gelu)
             torch.addmm(bias2, hidden, weight2.t(), out=out[some])
-        ctx.save_for_backward(x, wide, weight1, weight2)
+        ctx.save_for_backward(x, weight1, weight2, *wide)
         ctx.gelu = gelu
         return out.view(*x.shape[:-1], len(bias2))
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, gradient: Tensor) -> tuple:
-        x, wide, weight1, weight2 = ctx.saved_tensors
+        x, weight1, weight2, *wide = ctx.saved_tensors
         tokens, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
         of_tokens = torch.empty_like(tokens)
-        of_weight1, of_weight2 = torch.zeros_like(weight1), torch.zeros_like(weight2)
-        of_bias1 = weight1.new_zeros(len(weight1))
-        for some in ranges(x, len(tokens), wide[:1].nbytes):
-            hidden, back = gelu_and_back(wide[some], ctx.gelu)
-            of_weight2.addmm_(gradient[some].t(), hidden)
-            of_hidden = torch.mm(gradient[some], weight2, out=hidden)
-            of_wide = back(of_hidden, slice(None), out=hidden)
-            of_weight1.addmm_(of_wide.t(), tokens[some])
+        of_weight1, of_weight2, of_bias1 = total_of(weight1), total_of(weight2), total_of(weight1[:, 0])
+        for some, piece in zip(token_ranges(tokens, weight1), wide, strict=True):
+            hidden = torch.empty_like(piece)
+            back = gelu_and_back(piece, ctx.gelu, out=hidden)
+            add_product(of_weight2, gradient[some].t(), hidden)
+            del hidden
+            of_wide = product(gradient[some], weight2.t())
+            back(of_wide, slice(None), of_wide)
+            add_product(of_weight1, of_wide.t(), tokens[some])
             of_bias1 += of_wide.sum(0)
             torch.mm(of_wide, weight1, out=of_tokens[some])
-        return of_tokens.view_as(x), of_weight1, of_bias1, of_weight2, gradient.sum(0), None
+        of_parameters = (each.to(x.dtype) for each in (of_weight1, of_bias1, of_weight2))
+        return of_tokens.view_as(x), *of_parameters, gradient.sum(0), None
+
+
+def token_ranges(tokens: Tensor, weight: Tensor) -> list[slice]:
+    """Slices of tokens whose product with `weight` is one piece."""
+    return list(ranges(tokens, len(tokens), len(weight) * tokens.element_size()))
 
 
 def attention(qkv: Tensor, bias: Tensor) -> Tensor:
@@ -63,11 +77,11 @@ def attention(qkv: Tensor, bias: Tensor) -> Tensor:
 
     qkv: [b, g, n, 3, heads, d]; bias: [heads, n, n]. Returns [b, g, n, heads, d].
     """
-    q, k, v = qkv.flatten(0, 1).permute(2, 0, 3, 1, 4)
+    q, k, v = qkv.float().flatten(0, 1).permute(2, 0, 3, 1, 4)
     with without_autocast(q):
         mask = bias.expand(len(q), -1, -1, -1)
-        out = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
-    return out.to(v.dtype).transpose(1, 2).unflatten(0, qkv.shape[:2])
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return out.to(qkv.dtype).transpose(1, 2).unflatten(0, qkv.shape[:2])
 
 
 def biased_attention(qkv: Tensor, bias: Tensor) -> Tensor:
@@ -85,7 +99,7 @@ class _BiasedAttention(torch.autograd.Function):
         return attention(qkv, bias.detach())
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         qkv, bias = ctx.saved_tensors
         groups, of_out = qkv.flatten(0, 1), gradient.flatten(0, 1).transpose(1, 2)

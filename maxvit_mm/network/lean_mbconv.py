@@ -1,106 +1,113 @@
-"""The layers of an MBConv that keep less for the backward pass; see `lean`."""
+"""The layers of MBConv and stem that keep less for the backward pass; see `lean`.
+
+Maps are channels-last in memory, so that rows of an image, or several images whole, are consecutive tokens:
+what acts on each place by itself takes `[tokens, c]`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 
-from .fused import affine, norm_gelu
-from .lean import aten, gelu_and_back, in_precision, without_autocast
-from .pieces import image_ranges, places
-from .strips import in_strips, strips
+from .fused import affine, product
+from .lean import (
+    add_product,
+    aten,
+    backward_pass,
+    gelu_and_back,
+    gelu_into,
+    in_precision,
+    total_of,
+    without_autocast,
+)
+from .lean_norm import NormGradient, Statistics
+from .pieces import image_ranges
+from .strips import strips
 
 
-class Statistics(NamedTuple):
-    """What a BatchNorm normalises a map by, and whether it is the map's own, with gradients through it."""
+class Geometry(NamedTuple):
+    """Of a GELU and the 3x3 convolution behind it."""
 
-    mean: Tensor
-    variance: Tensor
-    of_batch: bool
-    eps: float
+    size_out: torch.Size  # height and width of the map behind it
+    stride: int
+    groups: int
+    pad: tuple[int, int]  # above and to the left; there is always one below and one to the right
+    gelu: str
 
     @classmethod
-    def of(cls, norm: Any, x: Tensor) -> Statistics:
-        """Those of `x` while training, of which the running ones take their share; else the running ones."""
-        running = norm.running_mean, norm.running_var
-        if not norm.training:
-            return cls(*running, False, norm.eps)
-        if x.numel() == len(norm.running_mean):
-            raise ValueError(
-                f"a BatchNorm that trains needs more than one value a channel; got {list(x.shape)}: take "
-                "larger images or batches, or norm_eval=True"
-            )
-        with torch.no_grad():
-            norm.num_batches_tracked.add_(1)
-            if x.device.type != "meta":
-                return cls(*torch.batch_norm_update_stats(x, *running, norm.momentum), True, norm.eps)
-            return cls(torch.empty_like(running[0]), torch.empty_like(running[1]), True, norm.eps)
-
-    def scale_and_shift(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        scale = weight * (self.variance + self.eps).rsqrt()
-        return scale, bias - self.mean * scale
+    def of(cls, x: Tensor, gelu: Any, layer: Any) -> Geometry:
+        stride = layer.stride[0]
+        size_out = torch.Size(-(-length // stride) for length in x.shape[2:])
+        return cls(size_out, stride, layer.groups, layer.pad(x), gelu.approximate)
 
 
-class NormGradient:
-    """The way back through a BatchNorm, a few images after another, and once they are all there for the rest.
-
-    With `xhat = (x - mean) / deviation` and `m()` a mean over the batch, places included, the gradient of `x`
-    is `scale * (g - m(g) - xhat * m(g * xhat))` (arXiv 1502.03167); of a constant mean, `scale * g`.
-    """
-
-    def __init__(self, statistics: Statistics, x: Tensor, scale: Tensor):
-        self.statistics, self.x, self.scale = statistics, x, scale
-        self.of_normalised = torch.empty_like(x)
-        self.sum, self.sum_of_products = torch.zeros_like(scale), torch.zeros_like(scale)
-
-    def add(self, there: Any, of_normalised: Tensor) -> None:
-        """Count in that of the normalised map at some places, where `of_normalised` holds it already."""
-        mean = self.statistics.mean.to(self.x.dtype)[:, None, None]
-        centred = torch.sub(self.x[there], mean)
-        self.sum += of_normalised.sum((0, 2, 3), dtype=self.scale.dtype)
-        self.sum_of_products += centred.mul_(of_normalised).sum((0, 2, 3), dtype=self.scale.dtype)
-
-    def finish(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The gradients of x, weight and bias."""
-        mean, variance, of_batch, eps = self.statistics
-        inverse = (variance + eps).rsqrt()
-        # `add` took the mean in the precision of `x`
-        self.sum_of_products += (mean.to(self.x.dtype).to(mean.dtype) - mean) * self.sum
-        of_weight, of_x = self.sum_of_products * inverse, self.of_normalised
-        per_x = per_one = torch.zeros_like(mean)
-        if of_batch:
-            count = self.x.numel() / len(mean)
-            per_x = -self.scale * inverse * of_weight / count
-            per_one = -self.scale * self.sum / count - per_x * mean
-        scale = self.scale.to(of_x.dtype)[:, None, None]
-        for there in places(self.x):
-            if of_batch:
-                torch.addcmul(affine(self.x[there], per_x, per_one), of_x[there], scale, out=of_x[there])
-            else:
-                of_x[there].mul_(scale)
-        return of_x, of_weight, self.sum
-
-
-def norm_gelu_convolution(
-    x: Tensor, norm: Any, gelu: nn.GELU, layer: nn.Conv2d, pad: tuple[int, int]
+def gelu_convolution(
+    x: Tensor, scale: Tensor, shift: Tensor, weight: Tensor, bias: Tensor | None, how: Geometry
 ) -> Tensor:
-    """`layer(gelu(norm(x)))`, a 3x3 convolution that pads by `pad` before and by 1 after; keeps `x`."""
-    statistics = Statistics.of(norm, x)
+    """The convolution of `gelu(scale * x + shift)`. x: [b, c, height, width], channels-last in memory."""
+    out: Tensor | None = None
+    for strip in strips(x, how.stride, how.pad, x.shape[1]):
+        padded, inside, padding = strip.room(x)
+        gelu_into(inside.permute(0, 2, 3, 1), affine(as_tokens(x)[strip.tokens], scale, shift), how.gelu)
+        part = F.conv2d(padded, weight, bias, how.stride, padding, groups=how.groups)
+        if out is None and part.shape[2:] == how.size_out and len(part) == len(x):
+            return part
+        out = empty_map(x, len(weight), how.size_out) if out is None else out
+        as_tokens(out)[strip.tokens_out] = part.permute(0, 2, 3, 1).flatten(0, 2)
+    return empty_map(x, len(weight), how.size_out) if out is None else out
+
+
+def gelu_convolution_backward(
+    of_out: Tensor,
+    norm: NormGradient,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    how: Geometry,
+) -> Tensor:
+    """Through `gelu_convolution` of `x` into `norm`; returns the gradient of `weight`.
+
+    Args:
+        of_out: [tokens, c], the gradient of what the convolution returned.
+    """
+    of_weight, height = total_of(weight), x.shape[2]
+    begun: Tensor | None = None  # what the rows that a strip shares with the next have got from it
+    for strip in strips(x, how.stride, how.pad, x.shape[1]):
+        padded, inside, padding = strip.room(x)
+        normalised = affine(norm.x[strip.tokens], scale, shift)
+        back = gelu_and_back(normalised, how.gelu, out=inside.permute(0, 2, 3, 1))
+        of_part = of_out[strip.tokens_out].view(len(padded), -1, how.size_out[1], len(weight))
+        of_padded, of_weight_here, _ = aten.convolution_backward(
+            *(of_part.permute(0, 3, 1, 2), padded, weight, None, (how.stride, how.stride), padding, (1, 1)),
+            *(False, (0, 0), how.groups, (True, True, False)),
+        )
+        of_weight += of_weight_here
+        of_hidden = strip.inside(of_padded).permute(0, 2, 3, 1)
+        if begun is not None and strip.rows_out.start:
+            of_hidden[:, : begun.shape[1]] += begun
+        last = strip.rows_out.stop == how.size_out[0]
+        stop = height if last else strip.rows_out.stop * how.stride - how.pad[0]
+        done = stop - strip.rows.start
+        begun = of_hidden[:, done:]
+        some = slice(0, len(of_hidden) * done * strip.columns)
+        there = slice(strip.tokens.start, strip.tokens.start + some.stop)
+        back(of_hidden[:, :done], some, norm.of_normalised[there])
+        norm.add(there)
+    return of_weight.to(weight.dtype)
+
+
+def norm_gelu_convolution(x: Tensor, norm: Any, gelu: Any, layer: Any) -> Tensor:
+    """`layer(gelu(norm(x)))`, a 3x3 convolution; keeps `x`. [b, c, height, width] in and out."""
     operands = in_precision(layer.weight, layer.bias)
     with without_autocast(x):
-        return _NormGELUConvolution.apply(
-            x,
-            norm.weight,
-            norm.bias,
-            *operands,
-            statistics,
-            gelu.approximate,
-            (layer.stride, layer.groups, pad),
-        )
+        x = x.contiguous(memory_format=torch.channels_last)
+        statistics, how = Statistics.of(norm, x), Geometry.of(x, gelu, layer)
+        return _NormGELUConvolution.apply(x, norm.weight, norm.bias, *operands, statistics, how)
 
 
 class _NormGELUConvolution(torch.autograd.Function):
@@ -113,67 +120,37 @@ class _NormGELUConvolution(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         statistics: Statistics,
-        gelu: str,
-        geometry: tuple,
+        how: Geometry,
     ) -> Tensor:
-        scale, shift = statistics.scale_and_shift(norm_weight, norm_bias)
-        ctx.save_for_backward(x, scale, shift, weight, *statistics[:2])
-        ctx.rest = statistics[2:], gelu, geometry, bias is not None
-        stride, groups, pad = geometry
-
-        def before(x: Tensor) -> Tensor:
-            return norm_gelu(x, scale, shift, gelu)
-
-        def convolve(x: Tensor, padding: tuple[int, int]) -> Tensor:
-            return F.conv2d(x, weight, bias, stride, padding, groups=groups)
-
-        return in_strips(before, convolve, x, stride[0], pad, (x.shape[1], len(weight)))
+        affines = statistics.scale_and_shift(norm_weight, norm_bias)
+        ctx.save_for_backward(x, weight, *affines, *statistics[:2])
+        ctx.rest = statistics[2:], how, bias is not None
+        return gelu_convolution(x, *affines, weight, bias, how)
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, gradient: Tensor) -> tuple:
-        x, scale, shift, weight, *found = ctx.saved_tensors
-        rest, gelu, (stride, groups, pad), has_bias = ctx.rest
-        of_norm = NormGradient(Statistics(*found, *rest), x, scale)
-        of_weight = torch.zeros_like(weight)
-        begun = None  # what the rows that a strip shares with the next have got from it
-        for strip in strips(x, stride[0], pad, x.shape[1]):
-            hidden, back = gelu_and_back(affine(x[strip.there], scale, shift), gelu)
-            padded, padding = strip.padded(hidden)
-            of_hidden, of_weight_here, _ = aten.convolution_backward(
-                *(gradient[strip.back], padded, weight, None, stride, padding, (1, 1)),
-                *(False, (0, 0), groups, (True, True, False)),
-            )
-            of_weight += of_weight_here
-            of_hidden = strip.unpadded(of_hidden)
-            if begun is not None and strip.rows_out.start:
-                of_hidden[:, :, : begun.shape[2]] += begun
-            last = strip.rows_out.stop == gradient.shape[2]
-            stop = x.shape[2] if last else strip.rows_out.stop * stride[0] - pad[0]
-            begun = of_hidden[:, :, stop - strip.rows.start :]
-            there = (strip.images, slice(None), slice(strip.rows.start, stop))
-            rows = slice(stop - strip.rows.start)
-            of_norm.add(there, back(of_hidden[:, :, rows], rows, out=of_norm.of_normalised[there]))
-        of_bias = gradient.sum((0, 2, 3)) if has_bias else None
-        return *of_norm.finish(), of_weight, of_bias, None, None, None
+        x, weight, scale, shift, mean, variance = ctx.saved_tensors
+        rest, how, has_bias = ctx.rest
+        of_out = as_tokens(gradient.contiguous(memory_format=torch.channels_last))
+        norm = NormGradient(Statistics(mean, variance, *rest), as_tokens(x), scale)
+        of_weight = gelu_convolution_backward(of_out, norm, x, scale, shift, weight, how)
+        of_bias = of_out.sum(0) if has_bias else None
+        return *norm.finish(x), of_weight, of_bias, None, None
 
 
-def norm_gelu_gate_convolution(
-    x: Tensor, norm: Any, gelu: nn.GELU, excitation: Any, layer: nn.Conv2d
-) -> Tensor:
+def norm_gelu_gate_convolution(x: Tensor, norm: Any, gelu: Any, excitation: Any, layer: Any) -> Tensor:
     """`layer(y * gate(mean of y))` with `y = gelu(norm(x))`, a 1x1 convolution; keeps `x`."""
-    statistics = Statistics.of(norm, x)
-    operands = in_precision(layer.weight, layer.bias)
+    weight, bias = in_precision(layer.weight.flatten(1), layer.bias)
+    of_gate = [
+        *(excitation.reduce.weight.flatten(1), excitation.reduce.bias),
+        *(excitation.expand.weight.flatten(1), excitation.expand.bias),
+    ]
     with without_autocast(x):
+        x = x.contiguous(memory_format=torch.channels_last)
+        statistics = Statistics.of(norm, x)
         return _NormGELUGateConvolution.apply(
-            x,
-            norm.weight,
-            norm.bias,
-            *operands,
-            statistics,
-            gelu.approximate,
-            *(excitation.reduce.weight, excitation.reduce.bias),
-            *(excitation.expand.weight, excitation.expand.bias),
+            *(x, norm.weight, norm.bias, weight, bias, statistics, gelu.approximate, *of_gate)
         )
 
 
@@ -190,51 +167,70 @@ class _NormGELUGateConvolution(torch.autograd.Function):
         gelu: str,
         *of_gate: Tensor,
     ) -> Tensor:
-        scale, shift = statistics.scale_and_shift(norm_weight, norm_bias)
-        ctx.save_for_backward(x, scale, shift, weight, *statistics[:2], *of_gate)
+        affines = statistics.scale_and_shift(norm_weight, norm_bias)
+        ctx.save_for_backward(x, weight, *affines, *statistics[:2], *of_gate)
         ctx.rest = statistics[2:], gelu
-        out: list[Tensor] = []
-        for images in image_ranges(x):
-            y = norm_gelu(x[images], scale, shift, gelu)
-            mean = y.mean((2, 3), keepdim=True).to(of_gate[0].dtype)
-            out.append(F.conv2d(y.mul_(gate(mean, *of_gate).to(y.dtype)), weight, bias))
-        return concatenate(out)
+        out, tokens, per_image = empty_map(x, len(weight), x.shape[2:]), as_tokens(x), x.shape[2] * x.shape[3]
+        for some in whole_images(x):
+            y = affine(tokens[some], *affines)
+            gelu_into(y, y, gelu)
+            images = y.view(-1, per_image, y.shape[1])
+            images *= gate(images.mean(1).to(of_gate[0].dtype), *of_gate).to(y.dtype)[:, None]
+            torch.addmm(bias, y, weight.t(), out=as_tokens(out)[some])
+        return out
 
     @staticmethod
-    @once_differentiable
+    @backward_pass
     def backward(ctx: Any, gradient: Tensor) -> tuple:
-        x, scale, shift, weight, mean, variance, *of_gate = ctx.saved_tensors
+        x, weight, scale, shift, mean, variance, *of_gate = ctx.saved_tensors
         rest, gelu = ctx.rest
-        of_norm = NormGradient(Statistics(mean, variance, *rest), x, scale)
-        of_weight = torch.zeros_like(weight)
+        of_out = as_tokens(gradient.contiguous(memory_format=torch.channels_last))
+        norm = NormGradient(Statistics(mean, variance, *rest), as_tokens(x), scale)
+        of_weight, per_image = total_of(weight), x.shape[2] * x.shape[3]
         of_gate = [parameter.detach().requires_grad_() for parameter in of_gate]
         of_gate_parameters = [torch.zeros_like(parameter) for parameter in of_gate]
-        for images in image_ranges(x):
-            y, back = gelu_and_back(affine(x[images], scale, shift), gelu)
+        for some in whole_images(x):
+            normalised = affine(norm.x[some], scale, shift)
+            y = torch.empty_like(normalised)
+            back = gelu_and_back(normalised, gelu, out=y)
+            images = y.view(-1, per_image, y.shape[1])
             with torch.enable_grad():
-                mean = y.mean((2, 3), keepdim=True).to(of_gate[0].dtype).requires_grad_()
-                gates = gate(mean, *of_gate)
-            of_gated, of_weight_here, _ = aten.convolution_backward(
-                *(gradient[images], y * gates.detach().to(y.dtype), weight, None, (1, 1), (0, 0), (1, 1)),
-                *(False, (0, 0), 1, (True, True, False)),
-            )
-            of_weight += of_weight_here
-            of_gates = y.mul_(of_gated).sum((2, 3), keepdim=True).to(gates.dtype)
-            of_mean, *here = torch.autograd.grad(gates, [mean, *of_gate], of_gates)
+                means = images.mean(1).to(of_gate[0].dtype).requires_grad_()
+                gates = gate(means, *of_gate)
+            factor = gates.detach().to(y.dtype)[:, None]
+            add_product(of_weight, of_out[some].t(), (images * factor).view_as(y))
+            of_y = product(of_out[some], weight.t())
+            of_images = of_y.view_as(images)
+            of_gates = images.mul_(of_images).sum(1).to(gates.dtype)
+            of_means, *here = torch.autograd.grad(gates, [means, *of_gate], of_gates)
             for total, of_parameter in zip(of_gate_parameters, here, strict=True):
                 total += of_parameter
-            of_y = of_gated.mul_(gates.detach()).add_(of_mean / (x.shape[2] * x.shape[3]))
-            there = (images, slice(None), slice(None))
-            of_norm.add(there, back(of_y, slice(None), out=of_norm.of_normalised[there]))
-        of_bias = gradient.sum((0, 2, 3))
-        return *of_norm.finish(), of_weight, of_bias, None, None, *of_gate_parameters
+            of_images.mul_(factor).add_((of_means / per_image).to(y.dtype)[:, None])
+            back(of_y, slice(None), norm.of_normalised[some])
+            norm.add(some)
+        of_weight = of_weight.to(weight.dtype)
+        return *norm.finish(x), of_weight, of_out.sum(0), None, None, *of_gate_parameters
 
 
 def gate(mean: Tensor, reduce: Tensor, reduce_bias: Tensor, expand: Tensor, expand_bias: Tensor) -> Tensor:
-    """That of a `SqueezeExcitation`, by its tensors. [b, c, 1, 1], same out."""
-    return F.conv2d(F.silu(F.conv2d(mean, reduce, reduce_bias)), expand, expand_bias).sigmoid()
+    """That of a `SqueezeExcitation`, by its tensors. [b, c], same out."""
+    return F.linear(F.silu(F.linear(mean, reduce, reduce_bias)), expand, expand_bias).sigmoid()
 
 
-def concatenate(tensors: list[Tensor]) -> Tensor:
-    """`torch.cat` that does not copy a single tensor."""
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
+def whole_images(x: Tensor) -> Iterator[slice]:
+    """The tokens of a map, image after image, several of small ones."""
+    per_image = x.shape[2] * x.shape[3]
+    for images in image_ranges(x):
+        yield slice(images.start * per_image, images.stop * per_image)
+
+
+def empty_map(x: Tensor, width: int, size: Sequence[int]) -> Tensor:
+    """Memory for a map of the images of `x`."""
+    return torch.empty(
+        (len(x), width, *size), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
+
+
+def as_tokens(x: Tensor) -> Tensor:
+    """A view of a map `[b, c, height, width]`, channels-last in memory, as `[tokens, c]`."""
+    return x.permute(0, 2, 3, 1).view(-1, x.shape[1])

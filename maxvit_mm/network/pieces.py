@@ -52,7 +52,7 @@ def in_pieces(x: Tensor) -> bool:
 
 def ranges(x: Tensor, length: int, bytes_each: int) -> Iterator[slice]:
     """Slices of `length` things made of `x`: as many in each as a piece holds, one at least."""
-    step = max(1, PIECE // max(1, bytes_each)) if x.device.type == "cpu" else length
+    step = max(1, PIECE // max(1, bytes_each)) if x.device.type == "cpu" else max(1, length)
     for start in range(0, length, step):
         yield slice(start, min(start + step, length))
 
@@ -60,10 +60,3 @@ def ranges(x: Tensor, length: int, bytes_each: int) -> Iterator[slice]:
 def image_ranges(x: Tensor) -> Iterator[slice]:
     """Slices of a batch."""
     return ranges(x, len(x), x[:1].nbytes)
-
-
-def places(x: Tensor) -> Iterator[tuple[slice, slice, slice]]:
-    """Rows of one image, or several images whole, of a batch `[b, c, height, width]`."""
-    for images in image_ranges(x):
-        for rows in ranges(x, x.shape[2], x[images, :, :1].nbytes):
-            yield images, slice(None), rows

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .pieces import ranges
@@ -22,6 +21,8 @@ class Strip(NamedTuple):
     rows: slice  # of the map, as far as it goes
     pad: tuple[int, int, int, int]  # left, right, above and below: zeros where it does not go
     columns: int  # of the map
+    tokens: slice  # its rows among the tokens of the map, channels-last in memory: [tokens, c]
+    tokens_out: slice  # and those that come out among theirs
 
     @property
     def there(self) -> tuple[slice, slice, slice]:
@@ -33,19 +34,44 @@ class Strip(NamedTuple):
         """Where in what comes out."""
         return self.images, slice(None), self.rows_out
 
+    def room(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Memory like that of `x` for the rows, with the zeros that a convolution cannot add itself.
+
+        Returns:
+            the memory, where in it the rows are to be written, and the padding to ask of the convolution.
+        """
+        (left, right, above, below), padding = self.missing()
+        images, rows = (each.stop - each.start for each in (self.images, self.rows))
+        shape = images, x.shape[1], above + rows + below, left + self.columns + right
+        memory = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        for dim, start, width in (
+            *((2, 0, above), (2, above + rows, below)),
+            *((3, 0, left), (3, left + self.columns, right)),
+        ):
+            if width:
+                memory.narrow(dim, start, width).zero_()
+        return memory, self.inside(memory), padding
+
+    def inside(self, memory: Tensor) -> Tensor:
+        """The rows themselves in `room`."""
+        (left, _, above, _), _ = self.missing()
+        return memory[:, :, above : above + self.rows.stop - self.rows.start, left : left + self.columns]
+
     def padded(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """The rows with the zeros that a convolution cannot add itself, and the padding to ask of it."""
+        """The rows, which are `x`, in `room`, and the padding to ask of the convolution."""
+        missing, padding = self.missing()
+        if not any(missing):
+            return x, padding
+        memory, inside, padding = self.room(x)
+        inside.copy_(x)
+        return memory, padding
+
+    def missing(self) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+        """The zeros that a convolution cannot add itself, which pads both sides alike; and those it can."""
         left, right, above, below = self.pad
         sides, ends = left == right, above == below
-        missing = (0 if sides else left, 0 if sides else right, 0 if ends else above, 0 if ends else below)
-        x = F.pad(x, missing) if any(missing) else x
-        return x, (above if ends else 0, left if sides else 0)
-
-    def unpadded(self, x: Tensor) -> Tensor:
-        """What `padded` has given, without those zeros."""
-        left, right, above, below = self.pad
-        top, side = (0 if above == below else above), (0 if left == right else left)
-        return x[:, :, top : top + self.rows.stop - self.rows.start, side : side + self.columns]
+        cannot = (0 if sides else left, 0 if sides else right, 0 if ends else above, 0 if ends else below)
+        return cannot, (above if ends else 0, left if sides else 0)
 
 
 def strips(x: Tensor, stride: int, pad: tuple[int, int], width: int) -> Iterator[Strip]:
@@ -58,13 +84,25 @@ def strips(x: Tensor, stride: int, pad: tuple[int, int], width: int) -> Iterator
         width: channels of the map under the convolution.
     """
     b, _, height, columns = x.shape
-    rows_out = -(-height // stride)
+    rows_out, columns_out = -(-height // stride), -(-columns // stride)
     row_bytes = stride * columns * width * x.element_size()
     for images in ranges(x, b, row_bytes * rows_out):
         for rows in ranges(x, rows_out, row_bytes * (images.stop - images.start)):
             first, last = rows.start * stride - pad[0], (rows.stop - 1) * stride - pad[0] + KERNEL
             within = slice(max(first, 0), min(last, height))
-            yield Strip(images, rows, within, (pad[1], 1, within.start - first, last - within.stop), columns)
+            zeros = pad[1], 1, within.start - first, last - within.stop
+            tokens = (
+                consecutive(images, within, height, columns),
+                consecutive(images, rows, rows_out, columns_out),
+            )
+            yield Strip(images, rows, within, zeros, columns, *tokens)
+
+
+def consecutive(images: slice, rows: slice, height: int, columns: int) -> slice:
+    """The tokens of rows of one image, or of several images whole."""
+    return slice(
+        (images.start * height + rows.start) * columns, ((images.stop - 1) * height + rows.stop) * columns
+    )
 
 
 def in_strips(

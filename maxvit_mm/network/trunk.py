@@ -46,7 +46,7 @@ class Stem(nn.Module):
             widths = self.conv1.in_channels, self.conv1.out_channels
             return self.conv2(in_strips(nn.Identity(), first, images, 2, self.conv1.pad(images), widths))
         if is_lean(self.norm, self.act, self.conv2):
-            return norm_gelu_convolution(self.conv1(images), self.norm, self.act, self.conv2, (1, 1))
+            return norm_gelu_convolution(self.conv1(images), self.norm, self.act, self.conv2)
         return self.conv2(first(images))
 
 
