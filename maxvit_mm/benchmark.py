@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -186,7 +187,13 @@ def sweep(sides: Sequence[int], device: str, rounds: int, out: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     """`tools/benchmark.py`: measure, print a table, and write it as JSON and a chart."""
     parser = argparse.ArgumentParser(description="MaxViT-T of ours beside its peers, interleaved, medians.")
-    parser.add_argument("--size", nargs="+", default=["4x224x224", "1x896x896"], metavar="BATCHxHxW")
+    parser.add_argument(
+        "--size",
+        nargs="+",
+        default=["4x224x224", "1x896x896"],
+        metavar="BATCHxHxW",
+        help="multiples of 224 if the other MaxViTs are to take part (default 4x224x224 1x896x896)",
+    )
     parser.add_argument("--kind", nargs="+", choices=["forward", "training"], default=["forward", "training"])
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp32"])
     parser.add_argument("--compile", action="store_true", help="torch.compile all of them")
@@ -195,10 +202,15 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser.add_argument(
         "--sweep", nargs="+", type=int, metavar="SIDE", help="instead: ours on square images of these sides"
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="how often each is timed, in turn (default 7)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
+    for size in args.size:
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", size):
+            parser.error(f"--size is BATCHxHEIGHTxWIDTH, such as 4x224x224; got {size}")
+    if args.rounds < 1:
+        parser.error(f"--rounds is 1 or more; got {args.rounds}")
     machine = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     args.out.mkdir(parents=True, exist_ok=True)
     if args.sweep:

@@ -18,7 +18,7 @@ def one_plot(width: float, height: float) -> tuple[Figure, Axes]:
 
 def draw_bars(works: Sequence[str], ratios: Mapping[str, Sequence[float]], path: Path) -> None:
     """Times relative to the first candidate's, a group of bars for each work; 0 where one cannot."""
-    figure, axes = one_plot(10, 1.2 + 0.9 * len(works))
+    figure, axes = one_plot(10, 2.2 + 0.9 * len(works))
     height = 0.8 / len(ratios)
     for i, (name, all_of_them) in enumerate(ratios.items()):
         axes.barh([place + i * height for place in range(len(works))], all_of_them, height, label=name)
@@ -26,7 +26,7 @@ def draw_bars(works: Sequence[str], ratios: Mapping[str, Sequence[float]], path:
     axes.invert_yaxis()
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel(f"time, in times that of {next(iter(ratios))}; no bar: cannot")
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=110)
 
 

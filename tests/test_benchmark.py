@@ -68,3 +68,12 @@ def test_a_sweep_shows_how_cost_grows_with_the_pixels(tmp_path, capsys):
     assert "| 64 x 64 | " in out
     assert "| 96 x 96 | " in out
     assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["--size", "224"], "BATCHxHEIGHTxWIDTH"), (["--rounds", "0"], "1 or more")]
+)
+def test_mistyped_numbers_are_refused_before_anything_runs(arguments, said, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert said in capsys.readouterr().err
