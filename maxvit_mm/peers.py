@@ -46,8 +46,8 @@ class CannotRunError(Exception):
     """A candidate that has no way to do a work."""
 
 
-def ours(work: Work) -> MaxViT:
-    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7)
+def ours(work: Work, with_cp: bool = False) -> MaxViT:
+    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, with_cp=with_cp)
 
 
 def ours_deployed(work: Work) -> nn.Module:
@@ -61,7 +61,7 @@ def ours_deployed(work: Work) -> nn.Module:
 def ours_checkpointed(work: Work) -> nn.Module:
     if work.kind == "forward":
         raise CannotRunError("activations are kept, or not, in training only")
-    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, with_cp=True)
+    return ours(work, with_cp=True)
 
 
 def timm_network(work: Work) -> nn.Module:

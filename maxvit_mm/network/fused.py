@@ -15,12 +15,14 @@ from .pieces import in_pieces
 
 # What PyTorch's compiler fuses to on a CPU; a build without oneDNN has none of them.
 ONEDNN = torch.backends.mkldnn.is_available() and all(
-    hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_convolution_pointwise")
+    hasattr(torch.ops.mkldnn, name)
+    for name in ("_linear_pointwise", "_convolution_pointwise", "_is_mkldnn_bf16_supported")
 )
 BF16 = ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # it refuses where the processor has none
 
 
 def by_onednn(x: Tensor) -> bool:
+    """Whether to use oneDNN's own operators on `x`, which know neither gradients nor autocast."""
     return ONEDNN and in_pieces(x) and (x.dtype == torch.float32 or BF16)
 
 

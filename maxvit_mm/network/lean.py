@@ -78,6 +78,7 @@ def total_of(parameter: Tensor) -> Tensor:
 
 
 def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add `a @ b` to a `total_of`."""
     if total.dtype == a.dtype:
         total.addmm_(a, b)
     else:

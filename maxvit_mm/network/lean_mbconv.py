@@ -30,7 +30,7 @@ from .strips import strips
 
 
 class Geometry(NamedTuple):
-    """Of a GELU and the 3x3 convolution behind it."""
+    """How a GELU and the 3x3 convolution behind it take a map to the next."""
 
     size_out: torch.Size  # height and width of the map behind it
     stride: int
