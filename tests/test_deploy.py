@@ -1,9 +1,12 @@
+import copy
+
 import pytest
 import torch
 from conftest import SMALL, randomise
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maxvit_mm import MaxViT
+from maxvit_mm.network import fused, packed
 
 
 def deployed(**arguments):
@@ -38,6 +41,66 @@ def test_it_has_no_norm_over_the_batch_left_and_looks_its_biases_up_once(monkeyp
         monkeypatch.setattr("maxvit_mm.network.attention.relative_bias", None)  # to call it again would fail
         again = fast(images)
     assert all(map(torch.equal, first, again))
+
+
+def blocks_of(network):
+    """What is kept packed of a network's weights, by name."""
+    named = dict(network.named_parameters()).items()
+    return {name: packed._kept[weight].blocks for name, weight in named if weight in packed._kept}
+
+
+@pytest.mark.skipif(not fused.ONEDNN, reason="a PyTorch without oneDNN")
+def test_its_matrices_are_packed_once_and_for_as_long_as_it_lives():
+    _, fast = deployed()
+    before, images = len(packed._kept), torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        fast(images)
+        first = blocks_of(fast)
+        fast(images)
+    kinds = "qkv", "out", "ffn.0", "ffn.2", "expand", "shrink"
+    of_trunk = [name for name, _ in fast.named_modules() if name.endswith(kinds) and ".se." not in name]
+    assert sorted(first) == sorted(f"{name}.weight" for name in of_trunk)
+    assert all(blocks is first[name] for name, blocks in blocks_of(fast).items())
+    del fast
+    assert len(packed._kept) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.mul_(1.5),
+        lambda weight: setattr(weight, "data", weight * 1.5),
+        lambda weight: setattr(weight, "data", weight.double().float()[:, :, :1] * 1.5),
+    ],
+    ids=["written to", "replaced", "another layout"],
+)
+def test_a_matrix_that_is_changed_is_packed_anew(change):
+    _, fast = deployed()
+    images = torch.randn(1, 3, 64, 64)
+    layer = fast.trunk.stages[0][0].mbconv.shrink
+    with torch.no_grad():
+        before = fast(images)[0]
+        change(layer.weight)
+        found = fast(images)[0]
+        packed._kept.clear()
+        assert torch.equal(found, fast(images)[0])
+    assert not torch.equal(found, before)
+
+
+def test_it_may_be_cast_copied_and_run_in_inference_mode():
+    plain, fast = deployed()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = fast(images)
+        copied = copy.deepcopy(fast)
+        assert all(map(torch.equal, copied(images), expected))
+        half = fast.bfloat16()(images.bfloat16())
+        for one, other in zip(half, expected, strict=True):
+            assert (one - other).abs().mean() < 0.05 * other.abs().mean()
+        again = MaxViT(SMALL)  # whose tensors keep no count of what is written to them
+        again.load_state_dict(plain.state_dict())
+        again.switch_to_deploy()
+        assert all(map(torch.equal, again(images), expected))
 
 
 def test_biases_of_a_partition_that_scales_are_kept_for_one_size_only():

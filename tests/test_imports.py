@@ -40,13 +40,15 @@ MAY_IMPORT = {
 
 
 # Within the network, whose drawing is the finer one.
-BENEATH = {"pieces", "relative_bias", "variants", "stochastic_depth", "checkpointing", "head", "opaque"}
+BENEATH = {
+    *{"checkpointing", "head", "opaque", "packed", "pieces", "relative_bias", "stochastic_depth", "variants"},
+}
 NETWORK = {
     **{name: set() for name in BENEATH},
     "same_conv": {"variants"},
     "partition": {"pieces"},
     "strips": {"pieces"},
-    "fused": {"pieces"},
+    "fused": {"packed", "pieces"},
     "lean": {"fused", "pieces"},
     "lean_norm": {"lean", "pieces"},
     "lean_attention": {"fused", "lean", "pieces"},
@@ -62,7 +64,7 @@ NETWORK = {
         *{"attention", "checkpointing", "fused", "lean", "lean_mbconv", "mbconv", "opaque", "partition"},
         *{"pieces", "same_conv", "strips", "variants"},
     },
-    "deploy": {"attention", "mbconv", "opaque", "trunk", "variants"},
+    "deploy": {"attention", "mbconv", "opaque", "packed", "trunk", "variants"},
     "__init__": {"deploy", "head", "trunk", "variants"},
 }
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from maxvit_mm import MaxViT
-from maxvit_mm.network import pieces
+from maxvit_mm.network import fused, packed, pieces
 
 SIZES = [(64, 64), (96, 160), (128, 96), (97, 161), (200, 65), (64, 224)]
 
@@ -32,6 +32,21 @@ def test_one_graph_without_a_break_serves_images_of_all_sizes(is_deployed):
             for found, expected in zip(compiled(images), network(images), strict=True):
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert counter.frame_count <= 3  # the first size by itself, any size, and any once biases are kept
+
+
+@pytest.mark.skipif(not fused.ONEDNN, reason="a PyTorch without oneDNN")
+def test_a_compiled_network_shares_the_packed_weights_of_the_deployed_one():
+    network, images = randomise(MaxViT(SMALL)).eval(), torch.randn(1, 3, 64, 64)
+    network.switch_to_deploy()
+    compiled = torch.compile(network, backend="aot_eager")
+    with torch.no_grad():
+        network(images)
+        kept = dict(packed._kept.items())
+        for _ in range(2):
+            compiled(images)
+    assert len(kept) > 0
+    assert all(packed._kept[weight] is blocks for weight, blocks in kept.items())
+    assert len(packed._kept) == len(kept)
 
 
 def test_it_can_be_lowered_and_knows_the_layout_of_what_comes_out():

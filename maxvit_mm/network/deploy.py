@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .attention import GroupAttention
 from .mbconv import MBConv
 from .opaque import BUILDERS
+from .packed import keep_packed
 from .trunk import MaxViTBlock, Stem
 from .variants import Convention
 
@@ -22,7 +23,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @torch.no_grad()
 def deploy(network: Network) -> Network:
-    """Fold every BatchNorm of a trunk or block, in place, and keep relative-position biases between calls.
+    """Fold every BatchNorm of a trunk or block, in place; keep relative-position biases and packed weights.
 
     It cannot be trained afterwards.
     """
@@ -35,8 +36,11 @@ def deploy(network: Network) -> Network:
             fold_backward(module.expand, module.norm1)
             fold_backward(module.depthwise, module.norm2)
             module.pre_norm = module.norm1 = module.norm2 = nn.Identity()
+            keep_packed(module.expand, module.shrink)
         elif isinstance(module, GroupAttention):
             module.kept_biases = {}
+        elif isinstance(module, nn.Linear):
+            keep_packed(module)
         elif isinstance(module, MaxViTBlock):
             module.make = json.dumps([*json.loads(module.make)[:-1], True])
     return network.requires_grad_(False)

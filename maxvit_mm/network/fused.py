@@ -11,12 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .packed import is_kept_packed, matrix
 from .pieces import in_pieces
 
 # What PyTorch's compiler fuses to on a CPU; a build without oneDNN has none of them.
 ONEDNN = torch.backends.mkldnn.is_available() and all(
     hasattr(torch.ops.mkldnn, name)
-    for name in ("_linear_pointwise", "_convolution_pointwise", "_is_mkldnn_bf16_supported")
+    for name in (
+        *("_linear_pointwise", "_convolution_pointwise"),
+        *("_reorder_linear_weight", "_is_mkldnn_bf16_supported"),
+    )
 )
 BF16 = ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # it refuses where the processor has none
 
@@ -38,10 +42,7 @@ def linear(
     x: [b, ..., inputs]; residual: [b, ..., outputs]; drop: [b, 1, 1, 1].
     """
     if drop is None and by_onednn(x) and is_itself(layer):
-        onednn = torch.ops.mkldnn._linear_pointwise
-        if residual is not None:
-            return onednn.binary(x, residual, layer.weight, layer.bias, "add")
-        return onednn(x, layer.weight, layer.bias, *activation(gelu))
+        return onednn_linear(x, matrix(layer), layer.bias, gelu, residual)
     return composed(layer(x), gelu, residual, drop)
 
 
@@ -57,6 +58,10 @@ def convolution(
     if padding is None and layer.kernel_size == (1, 1):
         padding = (0, 0)
     if padding is not None and drop is None and by_onednn(x) and is_itself(layer):
+        if is_kept_packed(layer):
+            rest = None if residual is None else residual.permute(0, 2, 3, 1)
+            x = onednn_linear(x.permute(0, 2, 3, 1), matrix(layer), layer.bias, gelu, rest)
+            return x.permute(0, 3, 1, 2)
         geometry = padding, layer.stride, layer.dilation, layer.groups
         onednn = torch.ops.mkldnn._convolution_pointwise
         if residual is not None:
@@ -72,8 +77,17 @@ def convolution(
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A linear layer by its tensors. x: [tokens, inputs], weight: [outputs, inputs], a view or not."""
     if by_onednn(x):
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, *activation(None))
+        return onednn_linear(x, weight, bias)
     return F.linear(x, weight, bias)
+
+
+def onednn_linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, gelu: str | None = None, residual: Tensor | None = None
+) -> Tensor:
+    onednn = torch.ops.mkldnn._linear_pointwise
+    if residual is not None:
+        return onednn.binary(x, residual, weight, bias, "add")
+    return onednn(x, weight, bias, *activation(gelu))
 
 
 def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

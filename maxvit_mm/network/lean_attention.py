@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .fused import product
+from .fused import by_onednn, product
 from .lean import (
     add_product,
     aten,
@@ -20,6 +20,8 @@ from .lean import (
     without_autocast,
 )
 from .pieces import ranges
+
+FEW_TOKENS = 64  # in a group, up to which products one by one are faster in bf16 than PyTorch's attention
 
 
 def linear_gelu_linear(x: Tensor, first: Any, gelu: Any, second: Any) -> Tensor:
@@ -77,6 +79,23 @@ def attention(qkv: Tensor, bias: Tensor) -> Tensor:
 
     qkv: [b, g, n, 3, heads, d]; bias: [heads, n, n]. Returns [b, g, n, heads, d].
     """
+    if qkv.dtype == torch.bfloat16 and by_onednn(qkv) and qkv.shape[2] <= FEW_TOKENS:
+        return attention_by_products(qkv, bias)
+    return fused_attention(qkv, bias)
+
+
+def attention_by_products(qkv: Tensor, bias: Tensor) -> Tensor:
+    """The products in the precision of `qkv`, one by one: faster on CPUs while tokens are few."""
+    groups = qkv.flatten(0, 1)
+    q, k, v = (each.flatten(0, 1) for each in groups.permute(2, 0, 3, 1, 4).contiguous())
+    logits = torch.bmm(q, k.transpose(1, 2)).unflatten(0, (-1, len(bias)))
+    weights = torch.add(bias, logits, alpha=q.shape[-1] ** -0.5).softmax(-1)
+    out = torch.bmm(weights.to(v.dtype).flatten(0, 1), v).unflatten(0, (-1, len(bias)))
+    return out.transpose(1, 2).unflatten(0, qkv.shape[:2])
+
+
+def fused_attention(qkv: Tensor, bias: Tensor) -> Tensor:
+    """The products in fp32 too, by PyTorch's attention."""
     q, k, v = qkv.float().flatten(0, 1).permute(2, 0, 3, 1, 4)
     with without_autocast(q):
         mask = bias.expand(len(q), -1, -1, -1)
@@ -96,7 +115,7 @@ class _BiasedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(qkv, bias)
-        return attention(qkv, bias.detach())
+        return fused_attention(qkv, bias.detach())
 
     @staticmethod
     @backward_pass
