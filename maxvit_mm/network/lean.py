@@ -92,7 +92,7 @@ def gelu_into(out: Tensor, x: Tensor, gelu: str) -> None:
     is `x * s` with `s = sigmoid(v)` and `v = 2u = x * (a + b * x^2)`.
     """
     if is_composed(x, gelu):
-        torch.mul(x.view(out.shape), sigmoid_of_gelu(x, x * x).view(out.shape), out=out)
+        torch.mul(x.view(out.shape), v_of_gelu(x).sigmoid_().view(out.shape), out=out)
     else:
         aten.gelu.out(x.view(out.shape), approximate=gelu, out=out)
 
@@ -115,10 +115,11 @@ def gelu_and_back(x: Tensor, gelu: str, out: Tensor) -> Callable[[Tensor, slice,
 
         return back
 
-    square = x * x
-    s = sigmoid_of_gelu(x, square)
-    slope = torch.rsub(square, GELU_A, alpha=-3 * GELU_B).mul_(x)
-    slope = aten.sigmoid_backward.grad_input(slope, s, grad_input=slope).add_(s)
+    v = v_of_gelu(x)
+    s = v.sigmoid()
+    slope = v.sub_(x, alpha=2 * GELU_A / 3)  # a third of x * v', which is 3 * v - 2 * a * x
+    slope = aten.sigmoid_backward.grad_input(slope, s, grad_input=slope)
+    torch.add(s, slope, alpha=3, out=slope)
     torch.mul(x.view(out.shape), s.view(out.shape), out=out)
 
     def multiply(gradient: Tensor, some: slice, of_x: Tensor) -> None:
@@ -131,6 +132,6 @@ def is_composed(x: Tensor, gelu: str) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and gelu == "tanh"
 
 
-def sigmoid_of_gelu(x: Tensor, square: Tensor) -> Tensor:
-    """`s` of `gelu_into`, by the square of `x`."""
-    return torch.rsub(square, GELU_A, alpha=-GELU_B).mul_(x).sigmoid_()
+def v_of_gelu(x: Tensor) -> Tensor:
+    """`v` of `gelu_into`."""
+    return torch.rsub(x * x, GELU_A, alpha=-GELU_B).mul_(x)
