@@ -132,13 +132,14 @@ class MaxViT(BaseModule):
     def switch_to_deploy(self) -> None:
         """Make it faster for inference, with the same outputs to rounding: BatchNorms folded, biases kept.
 
-        Its weights are then no longer a checkpoint's: it refuses to be saved or trained.
+        Its weights are then no longer a checkpoint's: it refuses to be loaded into, saved or trained.
         """
         if not self.deployed:
             self.eval()
             deploy(self.trunk)
             self.deployed = True
             self.register_state_dict_pre_hook(refuse_to_save)
+            self.register_load_state_dict_pre_hook(refuse_to_load)
 
     def init_weights(self) -> None:
         """Load the `Pretrained` weights completely, or leave initialisation to MMEngine."""
@@ -164,6 +165,10 @@ class MaxViT(BaseModule):
 
 def refuse_to_save(*_: Any) -> None:
     raise RuntimeError("a deployed MaxViT has no weights to save: save it before switch_to_deploy()")
+
+
+def refuse_to_load(*_: Any) -> None:
+    raise RuntimeError("a deployed MaxViT takes no weights: load them before switch_to_deploy()")
 
 
 def is_pretrained(init_cfg: dict | list[dict] | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import statistics
 import time
@@ -35,7 +34,7 @@ class Row(NamedTuple):
 
 
 def prepare(name: str, work: Work, device: str) -> Run:
-    """A call that does `work` once, after which its results are there."""
+    """A call that does `work` once; on a GPU it returns before it is done."""
     torch.manual_seed(0)
     network = CANDIDATES[name](work).to(device)
     network.train(work.kind != "forward")  # Swin's returns nothing
@@ -52,7 +51,6 @@ def prepare(name: str, work: Work, device: str) -> Run:
     def infer() -> None:
         with torch.no_grad():
             forward(images)
-        wait(device)
 
     def train() -> None:
         network.zero_grad()
@@ -62,20 +60,22 @@ def prepare(name: str, work: Work, device: str) -> Run:
                 each.float().square().mean() for each in (out if isinstance(out, tuple | list) else [out])
             )
         total.backward()
-        wait(device)
 
     return infer if work.kind == "forward" else train
 
 
-def wait(device: str) -> None:
+def seconds_of(run: Run, device: str) -> float:
+    """How long one call takes; on a GPU by the GPU's own clock."""
     if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def seconds_of(run: Run) -> float:
-    started = time.perf_counter()
+        started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        started.record()
+        run()
+        ended.record()
+        ended.synchronize()
+        return started.elapsed_time(ended) / 1e3
+    start = time.perf_counter()
     run()
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: bool) -> Row:
@@ -97,7 +97,7 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name].append(seconds_of(run))
+            times[name].append(seconds_of(run, device))
     medians = {name: statistics.median(times[name]) if name in times else None for name in names}
     with torch.device("meta"):
         network = ours(work).eval()
@@ -124,30 +124,30 @@ def matrix_rate(kind: torch.dtype, device: str, side: int = 2048) -> float:
 
     def product() -> None:
         torch.mm(a, b)
-        wait(device)
 
     product()
-    return 2 * side**3 / min(seconds_of(product) for _ in range(10))
+    return 2 * side**3 / min(seconds_of(product, device) for _ in range(10))
 
 
 def table(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """Milliseconds, in brackets in times of the first; last, our fastest's share of the matrix peak."""
+    """Milliseconds, in brackets in times of the first; last, what our fastest makes of the machine."""
     lines = [
-        "| work | " + " | ".join(names) + " | our fastest, of the matrix peak |",
-        "|---" * (len(names) + 2) + "|",
+        "| work | " + " | ".join(names) + " | our fastest, images a second | of the matrix peak |",
+        "|---" * (len(names) + 3) + "|",
     ]
     for row in rows:
         reference = row.seconds[names[0]]
         cells = [cell(row.seconds[name], reference, 1e3, "ms") for name in names]
         products = (1 if row.work.kind == "forward" else 3) * 2 * row.multiply_adds
-        best = min(
-            (row.seconds[name] or math.inf for name in names if name.startswith("maxvit_mm")), default=0
-        )
-        share = f"{products / best / row.peak_rate:.0%}" if best else ""
-        lines.append(f"| {row.work} | " + " | ".join(cells) + f" | {share} |")
+        ours_took = [row.seconds[name] for name in names if name.startswith("maxvit_mm")]
+        best = min((seconds for seconds in ours_took if seconds is not None), default=None)
+        rate, share = "", ""
+        if best is not None:
+            rate, share = f"{row.work.batch / best:.3g}", f"{products / best / row.peak_rate:.0%}"
+        lines.append(f"| {row.work} | " + " | ".join(cells) + f" | {rate} | {share} |")
         if any(row.peak_bytes.values()):
             memory = [cell(row.peak_bytes[name], row.peak_bytes[names[0]], 2**-20, "MiB") for name in names]
-            lines.append("| its peak memory | " + " | ".join(memory) + " | |")
+            lines.append("| its peak memory | " + " | ".join(memory) + " | | |")
     return "\n".join(lines)
 
 
@@ -159,7 +159,7 @@ def cell(value: float | None, reference: float | None, scale: float, unit: str) 
 
 
 def sweep(sides: Sequence[int], device: str, rounds: int, out: Path) -> str:
-    """How the forward pass grows with the pixels, for both partitions: a table, and a plot."""
+    """How the forward pass grows with the pixels, for both partitions: a table, numbers and a plot."""
     found: dict[bool, list[float]] = {False: [], True: []}
     runs: dict[tuple[int, bool], Run] = {}
     for side in sides:
@@ -170,7 +170,7 @@ def sweep(sides: Sequence[int], device: str, rounds: int, out: Path) -> str:
     times: dict[tuple[int, bool], list[float]] = {key: [] for key in runs}
     for _ in range(rounds):
         for key, run in runs.items():
-            times[key].append(seconds_of(run))
+            times[key].append(seconds_of(run, device))
     lines = ["| image | partition 7 | us a pixel | partition image/32 | us a pixel |", "|---" * 5 + "|"]
     for side in sides:
         cells = [f"{side} x {side}"]
@@ -179,8 +179,9 @@ def sweep(sides: Sequence[int], device: str, rounds: int, out: Path) -> str:
             all_of_them.append(seconds)
             cells += [f"{seconds * 1e3:.0f} ms", f"{seconds / side**2 * 1e6:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
-
-    draw_growth(sides, {"partition 7": found[False], "partition image / 32": found[True]}, out / "growth.png")
+    by_name = {"partition 7": found[False], "partition image / 32": found[True]}
+    (out / "growth.json").write_text(json.dumps({"sides": list(sides), "seconds": by_name}, indent=1))
+    draw_growth(sides, by_name, out / "growth.png")
     return "\n".join(lines)
 
 
@@ -203,7 +204,9 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         "--sweep", nargs="+", type=int, metavar="SIDE", help="instead: ours on square images of these sides"
     )
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed, in turn (default 7)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
     for size in args.size:
@@ -211,6 +214,8 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
             parser.error(f"--size is BATCHxHEIGHTxWIDTH, such as 4x224x224; got {size}")
     if args.rounds < 1:
         parser.error(f"--rounds is 1 or more; got {args.rounds}")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda, but PyTorch finds no GPU here, or was installed without CUDA")
     machine = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     args.out.mkdir(parents=True, exist_ok=True)
     if args.sweep:

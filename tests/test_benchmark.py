@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 
 from maxvit_mm import benchmark
 from maxvit_mm.benchmark import Row, main, table
@@ -29,7 +30,42 @@ def test_ratios_are_in_times_of_ours_and_the_share_is_of_the_matrix_products_rat
     work = Work("training step", 4, 224, 224, "fp32", False, False)
     row = Row(work, {"maxvit_mm": 0.5, "peer": 1.0, "other": None}, {}, multiply_adds=10**9, peak_rate=24e9)
     line = table([row._replace(peak_bytes=dict.fromkeys(row.seconds))], list(row.seconds)).splitlines()[-1]
-    assert line.split(" | ")[1:] == ["500 ms (1.00)", "1000 ms (2.00)", "cannot", "50% |"]
+    assert line.split(" | ")[1:] == ["500 ms (1.00)", "1000 ms (2.00)", "cannot", "8", "50% |"]
+
+
+def test_what_ours_cannot_leaves_its_share_empty():
+    work = Work("training step", 4, 224, 224, "fp32", False, False)
+    row = Row(work, {"maxvit_mm, deployed": None, "peer": 1.0}, {}, multiply_adds=10**9, peak_rate=24e9)
+    line = table([row._replace(peak_bytes=dict.fromkeys(row.seconds))], list(row.seconds)).splitlines()[-1]
+    assert line.split(" | ")[1:] == ["cannot", "1000 ms", "", " |"]
+
+
+def test_on_a_gpu_its_own_clock_is_read_once_it_is_done(monkeypatch):
+    did = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            did.append("record")
+
+        def synchronize(self):
+            did.append("synchronize")
+
+        def elapsed_time(self, ended):
+            return 2500.0  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    assert benchmark.seconds_of(lambda: did.append("run"), "cuda") == 2.5
+    assert did == ["record", "run", "record", "synchronize"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with a GPU")
+def test_without_a_gpu_one_is_not_to_be_asked_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["--device", "cuda"])
+    assert "no GPU" in capsys.readouterr().err
 
 
 def test_candidates_take_turns(monkeypatch):
@@ -68,6 +104,9 @@ def test_a_sweep_shows_how_cost_grows_with_the_pixels(tmp_path, capsys):
     assert "| 64 x 64 | " in out
     assert "| 96 x 96 | " in out
     assert (tmp_path / "growth.png").stat().st_size > 5000
+    saved = json.loads((tmp_path / "growth.json").read_text())
+    assert saved["sides"] == [64, 96]
+    assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in saved["seconds"].values())
 
 
 @pytest.mark.parametrize(

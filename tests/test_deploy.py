@@ -113,9 +113,11 @@ def test_biases_of_a_partition_that_scales_are_kept_for_one_size_only():
 
 
 def test_it_never_becomes_a_checkpoint_nor_trains():
-    _, fast = deployed()
+    plain, fast = deployed()
     with pytest.raises(RuntimeError, match="no weights to save"):
         fast.state_dict()
+    with pytest.raises(RuntimeError, match="takes no weights"):
+        fast.load_state_dict(plain.state_dict())
     with pytest.raises(RuntimeError, match="cannot be trained"):
         fast.train()
     fast.eval()
