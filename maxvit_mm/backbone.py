@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
@@ -138,8 +138,8 @@ class MaxViT(BaseModule):
             self.eval()
             deploy(self.trunk)
             self.deployed = True
-            self.register_state_dict_pre_hook(refuse_to_save)
-            self.register_load_state_dict_pre_hook(refuse_to_load)
+            self.trunk.register_state_dict_pre_hook(refuse_to_save)
+            self.trunk.register_load_state_dict_pre_hook(refuse_to_load)
 
     def init_weights(self) -> None:
         """Load the `Pretrained` weights completely, or leave initialisation to MMEngine."""
@@ -167,8 +167,9 @@ def refuse_to_save(*_: Any) -> None:
     raise RuntimeError("a deployed MaxViT has no weights to save: save it before switch_to_deploy()")
 
 
-def refuse_to_load(*_: Any) -> None:
-    raise RuntimeError("a deployed MaxViT takes no weights: load them before switch_to_deploy()")
+def refuse_to_load(_: nn.Module, weights: Mapping[str, Any], prefix: str, *__: Any) -> None:
+    if any(name.startswith(prefix) for name in weights):
+        raise RuntimeError("a deployed MaxViT takes no weights: load them before switch_to_deploy()")
 
 
 def is_pretrained(init_cfg: dict | list[dict] | None) -> bool:

@@ -143,7 +143,9 @@ def table(rows: Sequence[Row], names: Sequence[str]) -> str:
         best = min((seconds for seconds in ours_took if seconds is not None), default=None)
         rate, share = "", ""
         if best is not None:
-            rate, share = f"{row.work.batch / best:.3g}", f"{products / best / row.peak_rate:.0%}"
+            images = row.work.batch / best
+            rate = f"{images:.0f}" if images >= 100 else f"{images:.3g}"
+            share = f"{products / best / row.peak_rate:.0%}"
         lines.append(f"| {row.work} | " + " | ".join(cells) + f" | {rate} | {share} |")
         if any(row.peak_bytes.values()):
             memory = [cell(row.peak_bytes[name], row.peak_bytes[names[0]], 2**-20, "MiB") for name in names]

@@ -33,6 +33,12 @@ def test_ratios_are_in_times_of_ours_and_the_share_is_of_the_matrix_products_rat
     assert line.split(" | ")[1:] == ["500 ms (1.00)", "1000 ms (2.00)", "cannot", "8", "50% |"]
 
 
+def test_many_images_a_second_are_written_out():
+    work = Work("forward", 256, 224, 224, "fp32", False, False)
+    row = Row(work, {"maxvit_mm": 0.2}, {}, multiply_adds=10**9, peak_rate=24e9)
+    assert "| 1280 |" in table([row], ["maxvit_mm"])
+
+
 def test_what_ours_cannot_leaves_its_share_empty():
     work = Work("training step", 4, 224, 224, "fp32", False, False)
     row = Row(work, {"maxvit_mm, deployed": None, "peer": 1.0}, {}, multiply_adds=10**9, peak_rate=24e9)

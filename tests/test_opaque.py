@@ -35,18 +35,22 @@ def test_one_graph_without_a_break_serves_images_of_all_sizes(is_deployed):
 
 
 @pytest.mark.skipif(not fused.ONEDNN, reason="a PyTorch without oneDNN")
-def test_a_compiled_network_shares_the_packed_weights_of_the_deployed_one():
+def test_a_compiled_network_shares_its_packed_weights_with_the_deployed_one():
     network, images = randomise(MaxViT(SMALL)).eval(), torch.randn(1, 3, 64, 64)
     network.switch_to_deploy()
+    packed._kept.clear()
     compiled = torch.compile(network, backend="aot_eager")
     with torch.no_grad():
-        network(images)
-        kept = dict(packed._kept.items())
-        for _ in range(2):
-            compiled(images)
-    assert len(kept) > 0
-    assert all(packed._kept[weight] is blocks for weight, blocks in kept.items())
-    assert len(packed._kept) == len(kept)
+        found = compiled(images)
+        by_compiled = {weight: kept.blocks for weight, kept in packed._kept.items()}
+        expected = network(images)
+        compiled(images)
+    assert set(map(id, by_compiled)) < set(map(id, network.parameters()))
+    assert len(by_compiled) == sum(SMALL["depths"]) * (2 * 4 + 2)  # two attentions with FFNs, an MBConv
+    assert len(packed._kept) == len(by_compiled)
+    assert all(packed._kept[weight].blocks is blocks for weight, blocks in by_compiled.items())
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_it_can_be_lowered_and_knows_the_layout_of_what_comes_out():

@@ -92,13 +92,16 @@ def test_softmax_and_bias_are_fp32_whatever_the_precision_of_q_k_and_v():
     torch.testing.assert_close(out[0, 0, :, :5].float(), bias[0].softmax(-1), rtol=4e-3, atol=0)
 
 
-@pytest.mark.parametrize("n", [16, 49, 64, 65, 100])
-def test_in_bf16_attention_is_as_exact_as_its_operands_for_few_tokens_and_for_many(n):
-    qkv, bias = torch.randn(1, 6, n, 3, 2, 32).bfloat16(), torch.randn(2, n, n)
+@pytest.mark.parametrize(
+    ("n", "bound"),
+    [(16, 2**-5), (49, 2**-5), (64, 2**-5), (65, 2**-7), (100, 2**-7)],  # logits rounded to bf16, and not
+)
+def test_in_bf16_attention_is_near_that_in_fp32_for_few_tokens_and_for_many(n, bound):
+    qkv, bias = torch.randn(1, 6, n, 3, 2, 32).mul(1.4).bfloat16(), torch.randn(2, n, n)
     with torch.no_grad():
         exact, found = attention(qkv.float(), bias), attention(qkv, bias)
     assert found.dtype == torch.bfloat16
-    assert (found - exact).abs().max() < 2**-7 * exact.abs().max()
+    assert (found - exact).abs().max() < bound * exact.abs().max()
 
 
 def test_in_a_new_network_every_branch_has_a_say_and_none_explodes():

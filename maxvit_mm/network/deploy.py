@@ -30,12 +30,12 @@ def deploy(network: Network) -> Network:
     for module in network.modules():
         if isinstance(module, Stem):
             fold_backward(module.conv1, module.norm)
-            module.norm = nn.Identity()
+            module.norm = nn.Identity().eval()
         elif isinstance(module, MBConv):
             fold_forward(module.pre_norm, module.expand)
             fold_backward(module.expand, module.norm1)
             fold_backward(module.depthwise, module.norm2)
-            module.pre_norm = module.norm1 = module.norm2 = nn.Identity()
+            module.pre_norm = module.norm1 = module.norm2 = nn.Identity().eval()
             keep_packed(module.expand, module.shrink)
         elif isinstance(module, GroupAttention):
             module.kept_biases = {}

@@ -75,7 +75,9 @@ def token_ranges(tokens: Tensor, weight: Tensor) -> list[slice]:
 
 
 def attention(qkv: Tensor, bias: Tensor) -> Tensor:
-    """`softmax(q k' / sqrt(d) + bias) v`, the softmax in fp32 whatever the precision of the rest.
+    """`softmax(q k' / sqrt(d) + bias) v`, the bias added and the softmax taken in fp32.
+
+    The products are in fp32 too, but for networks in bf16 on CPUs, whose logits are rounded to bf16.
 
     qkv: [b, g, n, 3, heads, d]; bias: [heads, n, n]. Returns [b, g, n, heads, d].
     """
@@ -85,7 +87,7 @@ def attention(qkv: Tensor, bias: Tensor) -> Tensor:
 
 
 def attention_by_products(qkv: Tensor, bias: Tensor) -> Tensor:
-    """The products in the precision of `qkv`, one by one: faster on CPUs while tokens are few."""
+    """Products one by one, in the precision of `qkv` as other MaxViTs have them: faster for few tokens."""
     groups = qkv.flatten(0, 1)
     q, k, v = (each.flatten(0, 1) for each in groups.permute(2, 0, 3, 1, 4).contiguous())
     logits = torch.bmm(q, k.transpose(1, 2)).unflatten(0, (-1, len(bias)))

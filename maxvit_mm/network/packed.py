@@ -7,16 +7,17 @@ multiplies by stays as it is, so that its blocks are kept beside it: for as long
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.weak import WeakTensorKeyDictionary
 
 
 class _Blocks(NamedTuple):
-    of: Tensor  # the weight's values, as they were: an alias
-    version: int
+    memory: StorageWeakRef  # of the weight they were made of, which it may leave
+    state: tuple[Any, ...]
     blocks: Tensor
 
 
@@ -35,14 +36,20 @@ def is_kept_packed(layer: nn.Module) -> bool:
 
 def matrix(layer: nn.Linear | nn.Conv2d) -> Tensor:
     """The weight [outputs, inputs] that oneDNN's linear operators are to take: in blocks if they are kept."""
-    return packed(layer.weight) if is_kept_packed(layer) else layer.weight
+    return packed(layer.weight) if is_kept_packed(layer) else layer.weight.flatten(1)
 
 
 def packed(weight: Tensor) -> Tensor:
-    """`weight` in blocks, made anew whenever it has been written to, cast or replaced."""
-    version = 0 if weight.is_inference() else weight._version
+    """`weight` in blocks, made anew when it has been written to, cast or replaced.
+
+    PyTorch does not count what is written to `weight.data`: a deployed network is not to be written to so.
+    """
+    if weight.is_inference():  # nothing that is written to it is counted
+        return weight.flatten(1)
+    memory = StorageWeakRef(weight.untyped_storage())
+    state = weight.dtype, weight.storage_offset(), weight.shape, weight.stride(), weight._version
     kept = _kept.get(weight)
-    if kept is None or kept.version != version or not kept.of.is_set_to(weight):
+    if kept is None or kept.memory != memory or kept.state != state:
         blocks = torch.ops.mkldnn._reorder_linear_weight(weight.detach().flatten(1))
-        kept = _kept[weight] = _Blocks(weight.detach(), version, blocks)
+        kept = _kept[weight] = _Blocks(memory, state, blocks)
     return kept.blocks
