@@ -1,5 +1,6 @@
 """Two processes on the CPU do what one does."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -32,6 +33,9 @@ def process(rank, arguments, images, port, results):
     if rank == 0:
         gradients = {n: p.grad for n, p in backbone.named_parameters() if p.grad is not None}
         torch.save(gradients, results)
+    # Were the group to end with the last that holds it, Python would wait for a thread that waits for Python.
+    del parallel
+    gc.collect()
     dist.destroy_process_group()
 
 
