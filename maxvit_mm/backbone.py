@@ -130,8 +130,9 @@ class MaxViT(BaseModule):
         return self
 
     def switch_to_deploy(self) -> None:
-        """Make it faster for inference, with the same outputs to rounding: BatchNorms folded, biases kept.
+        """Make it faster for inference, with the same outputs to rounding.
 
+        BatchNorms are folded; biases, and on CPUs matrices as oneDNN reads them, are kept between calls.
         Its weights are then no longer a checkpoint's: it refuses to be loaded into, saved or trained.
         """
         if not self.deployed:
