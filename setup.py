@@ -45,7 +45,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["maxvit_mm*"]),
-    package_data={"maxvit_mm": ["imagenet_1k.txt"]},
+    package_data={"maxvit_mm": ["inference/imagenet_1k.txt"]},
     cmdclass={"build_py": BuildWithMim},
     install_requires=[
         "torch>=2.6",  # older ones cannot load a checkpoint safely

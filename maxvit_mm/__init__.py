@@ -1,11 +1,11 @@
 """MaxViT for OpenMMLab detectors. Importing this is enough: `type='MaxViT'` then exists in every config."""
 
-from . import mmcv_ops
+from .openmmlab import mmcv_ops
 
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 
-from . import float_regions, hooks, layer_decay  # noqa: E402  (they register themselves)
-from .backbone import MaxViT  # noqa: E402
+from .openmmlab import float_regions, hooks, layer_decay  # noqa: E402  (they register themselves)
+from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = ["MaxViT", "__version__", "float_regions", "hooks", "layer_decay"]

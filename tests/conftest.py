@@ -1,6 +1,7 @@
 """What several tests share: small networks in which nothing is hidden by a zero or a one."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -9,6 +10,8 @@ import torch
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ROOT / "tests" / "files"
 SMALL = {"stem_width": 24, "widths": (32, 32, 64, 64), "depths": (1, 1, 2, 1)}
 
 

@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.benchmark import main
+from maxvit_mm.commands.benchmark import main
 
 if __name__ == "__main__":
     main()

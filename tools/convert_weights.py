@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.weights.command import main
+from maxvit_mm.commands.convert_weights import main
 
 if __name__ == "__main__":
     main()

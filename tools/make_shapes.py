@@ -7,7 +7,7 @@ from pathlib import Path
 
 import clone  # noqa: F401
 
-from maxvit_mm.datasets.shapes import SPLITS, make_shapes
+from maxvit_mm.data.shapes import SPLITS, make_shapes
 
 
 def describe(annotation_file: Path) -> str:

@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.launch import evaluate
+from maxvit_mm.commands.launch import evaluate
 
 if __name__ == "__main__":
     evaluate()

@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.launch import train
+from maxvit_mm.commands.launch import train
 
 if __name__ == "__main__":
     train()

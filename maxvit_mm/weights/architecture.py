@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import CheckpointError
-from ..loading import TABLE, differences, shorten
 from ..network import CONVENTIONS, STRIDES, VARIANTS, Head, Trunk, Variant, find_convention, find_variant
+from .checkpoint import CheckpointError
+from .loading import TABLE, differences, shorten
 from .translation import COUNTER
 
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..checkpoint import CheckpointError
-from ..loading import TABLE, shorten
 from ..network.relative_bias import resize_table
 from ..version import __version__
-from ..weights_file import Weights, read_weights
 from . import own, tensorflow, timm
 from .architecture import Architecture, complete, convention_of, infer
+from .checkpoint import CheckpointError
+from .file import Weights, read_weights
+from .loading import TABLE, shorten
 from .normalization import (
     IMAGE_SIZES,
     NORMALIZATIONS,

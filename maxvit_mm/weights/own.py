@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..checkpoint import CheckpointError
+from .checkpoint import CheckpointError
 from .translation import Translated
 
 TITLE = "maxvit_mm"

@@ -12,8 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..checkpoint import CheckpointError
-from ..loading import shorten
+from .checkpoint import CheckpointError
+from .loading import shorten
 from .translation import BLOCK, COUNTER, MODULES, TENSORS, Line, Translation, identity
 
 TITLE = "TensorFlow, google-research/maxvit"

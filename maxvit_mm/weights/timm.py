@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..checkpoint import CheckpointError
+from .checkpoint import CheckpointError
 from .translation import BLOCK, Translation, renamed
 
 TITLE = "timm maxvit_*_tf_*"

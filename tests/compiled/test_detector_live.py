@@ -1,21 +1,21 @@
 """Mask R-CNN finds the same in photographs with compiled mmcv's ops and with ours."""
 
 import sys
-from pathlib import Path
 
 import mmcv
 import mmcv._ext as compiled
 import pytest
 import torch
+from conftest import FILES
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.hub import get_config
 
-from maxvit_mm.mmcv_ops import StandIn, backend, torchvision_ops
+from maxvit_mm.openmmlab.mmcv_ops import StandIn, backend, torchvision_ops
 
 assert backend() == "compiled mmcv", backend()
-PHOTOS = sorted((Path(__file__).parents[1] / "data" / "photos").glob("*.jpg"))
+PHOTOS = sorted((FILES / "photos").glob("*.jpg"))
 WIDTH = 64
 
 

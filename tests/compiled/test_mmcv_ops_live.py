@@ -4,7 +4,7 @@ import mmcv._ext as compiled
 import pytest
 import torch
 
-from maxvit_mm.mmcv_ops import IN_PYTORCH, StandIn, backend
+from maxvit_mm.openmmlab.mmcv_ops import IN_PYTORCH, StandIn, backend
 
 assert backend() == "compiled mmcv", backend()
 SEEDS = range(20)

@@ -1,6 +1,6 @@
 """timm and torchvision, whichever torch they were built for."""
 
-from maxvit_mm.peers import without_torchvision_ops
+from maxvit_mm.measure.peers import without_torchvision_ops
 
 with without_torchvision_ops():
     import timm

@@ -1,14 +1,13 @@
 """The small reader of our tests against TensorFlow's own, which the converter uses."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensor_bundle
+from conftest import FILES
 
 from maxvit_mm.weights.tensorflow import find_prefix, import_reader
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = FILES / "golden"
 
 
 @pytest.mark.parametrize("name", ["ckpt_A_ema", "ckpt_B_raw", "ckpt_C_full"])

@@ -5,10 +5,10 @@ import torch
 from conftest import randomise
 from peer_models import timm
 
-from maxvit_mm.classifier import MaxViTClassifier
-from maxvit_mm.weights.command import main
+from maxvit_mm.commands.convert_weights import main
+from maxvit_mm.openmmlab.classifier import MaxViTClassifier
 from maxvit_mm.weights.convert import convert
-from maxvit_mm.weights_file import write_weights
+from maxvit_mm.weights.file import write_weights
 
 SIZES = ("tiny", "small", "base", "large", "xlarge")
 

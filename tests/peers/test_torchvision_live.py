@@ -6,9 +6,9 @@ from conftest import randomise
 from peer_models import maxvit_t
 
 from maxvit_mm import MaxViT
-from maxvit_mm.checkpoint import CheckpointError
-from maxvit_mm.classifier import MaxViTClassifier
-from maxvit_mm.weights.command import main
+from maxvit_mm.commands.convert_weights import main
+from maxvit_mm.openmmlab.classifier import MaxViTClassifier
+from maxvit_mm.weights.checkpoint import CheckpointError
 
 
 def test_maps_and_logits_are_torchvisions(tmp_path):

@@ -1,0 +1,1 @@
+"""What each of `tools/` does, a file for each."""

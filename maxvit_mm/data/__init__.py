@@ -1,0 +1,1 @@
+"""A user's folder checked; the embedded data sets."""

@@ -1,0 +1,1 @@
+"""Cost, peers and charts."""

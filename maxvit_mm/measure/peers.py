@@ -1,0 +1,130 @@
+"""MaxViT-T, ours and others', and the usual alternative, for a benchmark; the others need not be there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ..openmmlab.backbone import MaxViT
+
+
+class Work(NamedTuple):
+    """One row: what is done, on which images."""
+
+    kind: str  # 'forward' or 'training step'
+    batch: int
+    height: int
+    width: int
+    dtype: str
+    compiled: bool
+    scaled: bool  # the partition: image / 32, or 7
+
+    def __str__(self) -> str:
+        how = "compiled" if self.compiled else "eager"
+        partition = "image/32" if self.scaled else "7"
+        return (
+            f"{self.kind}, {self.batch} x {self.height} x {self.width}, {self.dtype}, {how}, P = {partition}"
+        )
+
+
+@contextmanager
+def without_torchvision_ops() -> Iterator[None]:
+    """Import torchvision's models beside a torch that its compiled ops were not built for; they need none."""
+    register_fake = torch.library.register_fake
+    torch.library.register_fake = lambda *names, **options: lambda function: function
+    try:
+        yield
+    finally:
+        torch.library.register_fake = register_fake
+
+
+class CannotRunError(Exception):
+    """A candidate that has no way to do a work."""
+
+
+def ours(work: Work, with_cp: bool = False) -> MaxViT:
+    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, with_cp=with_cp)
+
+
+def ours_deployed(work: Work) -> nn.Module:
+    if work.kind != "forward":
+        raise CannotRunError("a deployed network does not train")
+    network = ours(work)
+    network.switch_to_deploy()
+    return network
+
+
+def ours_checkpointed(work: Work) -> nn.Module:
+    if work.kind == "forward":
+        raise CannotRunError("activations are kept, or not, in training only")
+    return ours(work, with_cp=True)
+
+
+def timm_network(work: Work) -> nn.Module:
+    with without_torchvision_ops():
+        import timm
+
+    size = (work.height, work.width)
+    divisor = 32 if work.scaled else 32 * 7
+    if any(side % divisor for side in size):
+        raise CannotRunError(f"timm needs sides that {divisor} divides")
+    options: dict[str, Any] = {} if work.scaled else {"transformer_window_size": (7, 7)}
+    return timm.create_model(
+        "maxvit_tiny_tf_224.in1k", num_classes=0, global_pool="", img_size=size, **options
+    )
+
+
+def timm_channels_last(work: Work) -> nn.Module:
+    return timm_network(work).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def torchvision_network(work: Work) -> nn.Module:
+    with without_torchvision_ops():
+        from torchvision.models.maxvit import MaxVit
+
+    if work.scaled or work.height % 224 or work.width % 224:
+        raise CannotRunError("torchvision needs sides that 224 divides, and partition 7")
+    network = MaxVit(
+        input_size=(work.height, work.width),
+        stem_channels=64,
+        partition_size=7,
+        block_channels=[64, 128, 256, 512],
+        block_layers=[2, 2, 5, 2],
+        head_dim=32,
+        stochastic_depth_prob=0.0,
+    )
+    network.classifier = nn.Identity()
+    return network
+
+
+def vit_pytorch_network(work: Work) -> nn.Module:
+    from vit_pytorch.max_vit import MaxViT as TheirMaxViT
+
+    if work.scaled or work.height % 224 or work.width % 224:
+        raise CannotRunError("vit-pytorch needs sides that 224 divides, and partition 7")
+    return TheirMaxViT(
+        num_classes=1, dim_conv_stem=64, dim=64, dim_head=32, depth=(2, 2, 5, 2), window_size=7
+    )
+
+
+def swin_tiny(work: Work) -> nn.Module:
+    from mmdet.models.backbones import SwinTransformer
+
+    return SwinTransformer(drop_path_rate=0.0)
+
+
+CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
+    "maxvit_mm": ours,
+    "maxvit_mm, deployed": ours_deployed,
+    "maxvit_mm, with_cp": ours_checkpointed,
+    "timm": timm_network,
+    "timm, channels-last": timm_channels_last,
+    "torchvision": torchvision_network,
+    "vit-pytorch": vit_pytorch_network,
+    "Swin-T (mmdet)": swin_tiny,
+}
+CHANNELS_LAST = ("timm, channels-last",)  # these get images in that layout too

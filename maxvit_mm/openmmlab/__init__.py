@@ -1,0 +1,1 @@
+"""What configs name: the backbone, hooks, learning rates, and the ops that mmcv-lite lacks."""

@@ -1,0 +1,116 @@
+"""What can be seen to be wrong with a config before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..network import VARIANTS, find_variant
+from .retarget import dataset_configs
+
+RANDOM_WEIGHTS = (
+    "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
+    "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
+    "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
+)
+# Top-level keys that MMEngine's runner, MMDetection's tools or ours read.
+READ = {*inspect.signature(Runner).parameters, "auto_scale_lr", "find_unused_parameters", "model_wrapper_cfg"}
+READ |= {
+    "sync_bn",
+    "compile",
+    "activation_checkpointing",
+    "efficient_conv_bn_eval",
+    "tta_model",
+    "tta_pipeline",
+}
+
+
+def check_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Refuse a key of `--cfg-options` that nothing would read."""
+    for option in options:
+        key = option.partition(".")[0]
+        if key in READ:
+            continue
+        if key in cfg:
+            raise SystemExit(
+                f"--cfg-options {option}: {key} is a variable of the config, used when it was read: set what "
+                f"was made of it, such as train_cfg.max_iters or train_dataloader.dataset.data_root"
+            )
+        alike = get_close_matches(key, READ, n=1)
+        meant = f"; did you mean {alike[0]}?" if alike else ""
+        raise SystemExit(f"--cfg-options {option}: a config has no {key}{meant}")
+
+
+def check_model(model: dict[str, Any]) -> None:
+    """Refuse weights that would load in part, and a neck that does not fit the backbone."""
+    if "Pretrained" in str(model.get("init_cfg")):
+        raise SystemExit(
+            "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
+            "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
+        )
+    backbone, name = model.get("backbone") or {}, "neck" if model.get("neck") else "panoptic_head"
+    channels = (model.get(name) or {}).get("in_channels")
+    if backbone.get("type") != "MaxViT" or channels is None:
+        return
+    try:
+        widths = find_variant(backbone.get("arch", "tiny")).widths
+        given = [widths[i] for i in backbone.get("out_indices", range(len(widths)))]
+    except (ValueError, IndexError, TypeError):
+        return  # the backbone itself says what is wrong with it
+    if not isinstance(channels, list | tuple) or list(channels) != given:
+        raise SystemExit(
+            f"model.{name}.in_channels is {channels}, and this backbone's maps have {given} channels: set "
+            f"model.{name}.in_channels={given}"
+        )
+
+
+def require_checkpoint(cfg: Config) -> None:
+    """Refuse, in one sentence, to go on without the files of weights that the config names."""
+    init_cfg = (cfg.model.get("backbone") or {}).get("init_cfg") or {}
+    named = [cfg.get("load_from"), init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None]
+    for path in (str(path) for path in named if path):
+        local = ":" not in path.partition("/")[0]  # no URL
+        if local and not Path(path).expanduser().exists() and not Path(f"{path}.index").is_file():
+            raise SystemExit(f"there is no checkpoint file {path}")
+
+
+def trains_masks(cfg: Config) -> bool:
+    """Whether the training data must have masks: its pipeline loads them."""
+    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
+    return "'with_mask': True" in str(loader.to_dict())
+
+
+def notes_on_the_start(cfg: Config) -> Iterator[str]:
+    """What a user may not have meant by starting as `cfg` does."""
+    goes_on = cfg.get("load_from") or (Path(cfg.work_dir) / "last_checkpoint").is_file()
+    if cfg.get("resume") and not goes_on:
+        yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
+    backbone = cfg.model.get("backbone") or {}
+    released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") in VARIANTS.keys() - {"pico"}
+    resumed = cfg.get("resume") and goes_on
+    if released and not (backbone.get("init_cfg") or cfg.get("load_from") or resumed):
+        yield RANDOM_WEIGHTS
+
+
+def require_data(cfg: Config, loaders: Sequence[str]) -> None:
+    """Refuse, in one sentence, to go on without the annotation files and image folders of `loaders`."""
+    missing = []
+    for dataset in (d for loader in loaders for d in dataset_configs(cfg.get(loader))):
+        root = str(dataset.get("data_root") or "")
+        for part in (dataset.get("ann_file"), *dataset.get("data_prefix", {}).values()):
+            path = os.path.join(root, part or "")  # noqa: PTH118  (may be a URL, which a Path would break)
+            if "://" not in path and not Path(path).exists():
+                missing.append(path)
+    if missing:
+        raise SystemExit(
+            f"no data: {', '.join(dict.fromkeys(missing))} not found; put the data set there or link it, "
+            f"or take a folder of your own with `--data FOLDER`, or see MaxViT learn in minutes, "
+            f"without any download, with `make demo`."
+        )

@@ -1,0 +1,198 @@
+"""What a training run does beside training: checks before it, equal randomness after a resume, curves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import BaseLoop, Runner
+
+from ..weights.checkpoint import CheckpointError
+from ..weights.loading import differences
+from .backbone import MaxViT
+from .curves import draw_curves
+
+# Of the 80 classes, in their order; ten numbers were never given.
+COCO_IDS = sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Stop before the first step where the config's classes are not those of the annotation file.
+
+    MMDetection takes label numbers from the file's order of categories and names from the config, and
+    passes over a name that the file does not have: AP is 0, or a class has another's name.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+            for dataset in plain_datasets(getattr(getattr(loop, "dataloader", None), "dataset", None)):
+                check_class_names(dataset)
+
+
+def plain_datasets(dataset: Any) -> Iterator[Any]:
+    """The datasets inside OpenMMLab's wrappers that read annotation files in COCO's format."""
+    for inner in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
+        if inner is not None:
+            yield from plain_datasets(inner)
+    if hasattr(dataset, "COCOAPI") and hasattr(dataset, "ann_file"):
+        yield dataset
+
+
+def check_class_names(dataset: Any) -> None:
+    dataset.full_init()
+    wanted = list(dataset.metainfo["classes"])
+    if wanted == list(type(dataset).METAINFO.get("classes", ())) and list(dataset.cat_ids) == COCO_IDS:
+        return  # COCO itself: spare its users a second look at a large file
+    categories = dataset.COCOAPI(dataset.ann_file).loadCats(dataset.cat_ids)
+    found = [category["name"] for category in categories]
+    if found == wanted:
+        return
+    absent = [name for name in wanted if name not in found]
+    problem = (
+        f"has no class named {', '.join(absent)}"
+        if absent
+        else f"lists its classes in the order {', '.join(found)}, the config as {', '.join(wanted)}"
+    )
+    raise SystemExit(
+        f"{dataset.ann_file} {problem}. Set metainfo=dict(classes=...) of the dataset and num_classes to "
+        f"the file's own, or let `--data FOLDER` do it."
+    )
+
+
+@HOOKS.register_module()
+class CompleteLoadHook(Hook):
+    """Account for every tensor of a checkpoint that a run starts from.
+
+    MMEngine loads what fits and goes on, with random weights for the rest. Here testing and resuming stop
+    where one tensor is missing, left over or misshapen. Training from `load_from` may replace heads, for
+    other classes: it stops only where the backbone is incomplete, and warns of the rest.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        source = getattr(runner, "_load_from", None) or "the checkpoint"
+        own = plain_names(unwrapped(runner.model).state_dict())
+        # With an average of the weights (EMA), a file holds them twice.
+        for key in ("state_dict", "ema_state_dict"):
+            if key in checkpoint or key == "state_dict":
+                check_fit(own, plain_names(checkpoint.get(key, checkpoint)), source, runner)
+
+
+def plain_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names without those of wrappers, and without the average's counter of steps."""
+    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "steps"}
+
+
+def check_fit(own: dict, state: dict, source: str, runner: Runner) -> None:
+    problems = differences(own, state)
+    if not problems:
+        return
+    if any(name.startswith("trunk.") for name in state):
+        raise CheckpointError(
+            f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
+            f"and model.backbone.init_cfg.checkpoint={source}"
+        )
+    may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+    if may_differ and all(tensor.isfinite().all() for tensor in state.values()):
+        backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
+        if not differences(*backbones):
+            runner.logger.warning(f"{source} fits only in part; the rest starts at random:\n{problems}")
+            return
+    raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
+
+
+@HOOKS.register_module()
+class NormalizationHook(Hook):
+    """Say so, before the first step, where images are not normalised as the pretrained weights expect."""
+
+    def before_train(self, runner: Runner) -> None:  # MMEngine loads the weights after `before_run`
+        model = unwrapped(runner.model)
+        preprocessor = getattr(model, "data_preprocessor", None)
+        for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):
+            for problem in normalization_problems(backbone.pretrained, preprocessor):
+                runner.logger.warning(problem)
+
+
+def unwrapped(model: Any) -> torch.nn.Module:
+    """The detector inside MMEngine's wrapper for several processes."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator[str]:
+    """What a data preprocessor does to images that weights with these metadata were not trained for."""
+    if not about or preprocessor is None:
+        return
+    if about["mean"] is None:
+        yield (
+            f"NORMALISATION NOT CHECKED: the converted {about['source']} does not say with what mean and std "
+            f"it was trained; convert it again with --normalization"
+        )
+        return
+    for key in ("mean", "std"):
+        value = getattr(preprocessor, key, None)
+        here = None if value is None else value.flatten().tolist()
+        if here is not None and len(here) == 1:
+            here = here * 3
+        if here is None or any(abs(a - b) > 0.5 for a, b in zip(here, about[key], strict=True)):
+            yield (
+                f"NORMALISATION DIFFERS: the pretrained weights ({about['source']}) were trained with {key} "
+                f"{about[key]}, this config has {here}: set model.data_preprocessor.{key}={about[key]}"
+            )
+    if not getattr(preprocessor, "_channel_conversion", False):
+        yield (
+            "CHANNELS DIFFER: the pretrained weights were trained on RGB and images are loaded as BGR: set "
+            "model.data_preprocessor.bgr_to_rgb=True"
+        )
+
+
+@HOOKS.register_module()
+class ReseedHook(Hook):
+    """Seed each step by its number, so that a resumed run draws what an uninterrupted one draws.
+
+    Stochastic depth and sampling of boxes then repeat exactly. Augmentation does where workers do it, whom
+    MMEngine seeds; and, in training by epochs, without workers too.
+    """
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.seed(runner)  # the first images of an epoch are augmented before its first step
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        self.seed(runner)
+
+    def seed(self, runner: Runner) -> None:
+        seed = runner.seed + runner.iter * get_world_size() + get_rank()
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+
+
+@HOOKS.register_module()
+class DeployHook(Hook):
+    """Test with every MaxViT switched to deploy, once its weights are loaded."""
+
+    def before_test(self, runner: Runner) -> None:
+        for backbone in (module for module in runner.model.modules() if isinstance(module, MaxViT)):
+            backbone.switch_to_deploy()
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Draw loss and AP over the steps into `curves.png` in the work directory, at each evaluation."""
+
+    priority = "VERY_LOW"  # after the logger has written the numbers
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        if is_main_process():
+            draw_curves(Path(runner.work_dir))
+
+    def after_train(self, runner: Runner) -> None:
+        if is_main_process():
+            draw_curves(Path(runner.work_dir))

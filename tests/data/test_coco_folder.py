@@ -1,0 +1,304 @@
+"""Folders that must pass, and folders that must not, each with one thing wrong."""
+
+import json
+
+import mmcv
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as rle
+
+from maxvit_mm.data.coco_folder import DataError, inspect
+
+SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
+
+
+def coco(prefix="a"):
+    """Two 48x32 images; a cat in each, and a dog in the second."""
+    files = [f"{prefix}1.jpg", f"{prefix}2.jpg"]
+    images = [{"id": i, "file_name": name, "width": 48, "height": 32} for i, name in enumerate(files, 1)]
+    square = {"bbox": [2, 2, 10, 10], "area": 100, "iscrowd": 0, "segmentation": SQUARE}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 7, **square},
+        {"id": 2, "image_id": 2, "category_id": 7, **square},
+        {"id": 3, "image_id": 2, "category_id": 3, **square},
+    ]
+    categories = [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def write(root, file, folder, content):
+    """The annotation file and, as black images, those it lists."""
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(json.dumps(content))
+    for image in content["images"]:
+        path = root / folder / image["file_name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (48, 32)).save(path)
+
+
+def folder(root, train=None, val=None):
+    """A folder in COCO's own layout; the name of an image begins with its split's letter."""
+    for split, content in (("train", train or coco("t")), ("val", val or coco("v"))):
+        write(root, f"annotations/instances_{split}2017.json", f"{split}2017", content)
+    return root
+
+
+def refusal(root, masks=True, **kwargs):
+    with pytest.raises(DataError) as caught:
+        inspect(root, masks, **kwargs)
+    return str(caught.value)
+
+
+LAYOUTS = {
+    "COCO's own": ("annotations/instances_{}2017.json", "{}2017"),
+    "COCO without a year": ("annotations/instances_{}.json", "{}"),
+    "one folder of images": ("annotations/instances_{}.json", "images"),
+    "plain annotations": ("annotations/{}.json", "images/{}"),
+    "years inside images": ("annotations/{}.json", "images/{}2017"),
+    "files at the root": ("{}.json", "."),
+    "instances at the root": ("instances_{}.json", "{}"),
+    "Roboflow": ("{}/_annotations.coco.json", "{}"),
+    "a file beside its images": ("{}/annotations.json", "{}"),
+    "images beside annotations": ("annotations/{}.json", "annotations"),
+}
+
+
+@pytest.mark.parametrize("val", ["val", "valid"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_found(tmp_path, layout, val):
+    file, images = LAYOUTS[layout]
+    write(tmp_path, file.format("train"), images.format("train"), coco("t"))
+    write(tmp_path, file.format(val), images.format(val), coco("v"))
+
+    found = inspect(tmp_path, masks=True)
+
+    assert found.classes == ("cat", "dog")
+    assert found.splits["val"].annotation_file == tmp_path / file.format(val)
+    assert found.splits["train"].image_folder == tmp_path / images.format("train")
+    assert [(s.images, s.instances, s.per_class) for s in found.splits.values()] == [(2, 3, (2, 1))] * 2
+
+
+def test_the_image_folder_is_the_one_that_holds_most_of_the_images(tmp_path):
+    folder(tmp_path)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train2017" / "t1.jpg").rename(tmp_path / "train" / "t1.jpg")
+    (tmp_path / "train2017" / "t2.jpg").rename(tmp_path / "train" / "t2.jpg")
+    assert inspect(tmp_path, masks=True).splits["train"].image_folder == tmp_path / "train"
+
+
+def test_file_names_may_contain_folders(tmp_path):
+    folder(tmp_path, train=coco("day/camera/"))
+    assert inspect(tmp_path, masks=True).splits["train"].images == 2
+
+
+def test_testing_needs_no_train_split(tmp_path):
+    write(tmp_path, "val.json", "images", coco())
+    assert list(inspect(tmp_path, masks=True, train=False).splits) == ["val"]
+    assert "train: no annotation file; looked for annotations/instances_train2017.json" in refusal(tmp_path)
+
+
+def test_the_table_gives_counts_for_every_split_and_class(tmp_path):
+    table = inspect(folder(tmp_path), masks=True).describe()
+    assert "2 images        3 instances  annotations/instances_train2017.json" in table
+    assert "cat  2 / 2" in table
+    assert "dog  1 / 1" in table
+
+
+def test_eighty_classes_stay_within_the_width(tmp_path):
+    content = coco()
+    content["categories"] += [{"id": 100 + i, "name": f"class number {i}"} for i in range(78)]
+    table = inspect(folder(tmp_path, content, content), masks=True).describe(width=100)
+    lines = [line for line in table.splitlines() if "class number" in line and "note" not in line]
+    assert len(lines) < 30
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    assert "nowhere is not a folder" in refusal(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"images": [', "not JSON, or cut short"),
+        ("[]", "it has no list images, categories, annotations"),
+        ('{"images": [], "annotations": {}}', "it has no list categories, annotations"),
+        ('{"images": [], "annotations": [], "categories": []}', "empty, its list of images"),
+    ],
+)
+def test_what_is_no_annotation_file_is_refused(tmp_path, text, said):
+    (folder(tmp_path) / "annotations/instances_val2017.json").write_text(text)
+    assert said in refusal(tmp_path)
+    assert "val (annotations/instances_val2017.json)" in refusal(tmp_path)
+
+
+RUNS = {"size": [32, 48], "counts": [100, 20, 32 * 48 - 120]}
+CUT = {
+    "size": [32, 48],
+    "counts": rle.encode(np.eye(32, 48, dtype=np.uint8, order="F"))["counts"].decode()[:-3],
+}
+
+# The list, the place in it, what it is changed to; None takes the key away. What must be said.
+FAULTS = {
+    "image id twice": ("images", 1, {"id": 1}, "images that share their 'id' with another (1): 1"),
+    "file name twice": ("images", 1, {"file_name": "v1.jpg"}, "share their 'file_name'"),
+    "annotation id twice": ("annotations", 1, {"id": 1}, "annotations that share their 'id'"),
+    "class twice": ("categories", 1, {"name": "cat"}, "share their 'name' with another (1): cat"),
+    "unknown image": ("annotations", 0, {"image_id": 9}, "not among the images (1): 1 (9)"),
+    "unknown class": ("annotations", 0, {"category_id": 9}, "not among the categories (1): 1 (9)"),
+    "no file name": ("images", 0, {"file_name": None}, "'file_name' is not a name (1): 1"),
+    "no width": ("images", 0, {"width": None}, "'width' is not a whole number of pixels (1): v1"),
+    "other size": ("images", 0, {"width": 32}, "(1): v1.jpg (48x32, stated 32x32)"),
+    "no box": ("annotations", 0, {"bbox": None}, "'bbox' is not [x, y, width, height]"),
+    "three numbers": ("annotations", 0, {"bbox": [1, 2, 3]}, "'bbox' is not"),
+    "text in a box": ("annotations", 0, {"bbox": [1, 2, 3, "4"]}, "'bbox' is not"),
+    "not a number": ("annotations", 0, {"bbox": [1, 2, 3, float("nan")]}, "'bbox' is not"),
+    "negative width": ("annotations", 0, {"bbox": [9, 9, -3, 3]}, "'bbox' is not"),
+    "box outside": ("annotations", 2, {"bbox": [45, 2, 9, 9]}, "3 in v2.jpg (48x32) [45, 2, 9, 9]"),
+    "no area": ("annotations", 0, {"area": None}, "'area' is not a number of square pixels (1): 1"),
+    "no iscrowd": ("annotations", 0, {"iscrowd": None}, "'iscrowd' is not 0 or 1 (1): 1"),
+    "no mask": ("annotations", 0, {"segmentation": None}, "have no segmentation, though"),
+    "two points": ("annotations", 0, {"segmentation": [[1, 2, 3, 4]]}, "fewer than 3 points (1)"),
+    "half a point": ("annotations", 0, {"segmentation": [[1] * 7]}, "neither polygons nor run"),
+    "flat polygon": ("annotations", 0, {"segmentation": SQUARE[0]}, "neither polygons nor run"),
+    "polygon outside": ("annotations", 0, {"segmentation": [[0, 0, 9, 0, 9, 35]]}, "reaches out"),
+    "runs of another size": ("annotations", 0, {"segmentation": {**RUNS, "size": []}}, "'size'"),
+    "small image": ("images", 0, {"height": 31}, "under 32 pixels, which MaxViT cannot take"),
+    "negative runs": ("annotations", 0, {"segmentation": {**RUNS, "counts": [-9, 1545]}}, "neither"),
+    "no digits": ("annotations", 0, {"segmentation": {**RUNS, "counts": "zzzz~~~"}}, "neither"),
+    "compressed, cut short": ("annotations", 0, {"segmentation": CUT}, "not add up"),
+    "runs too short": ("annotations", 0, {"segmentation": {**RUNS, "counts": [9]}}, "not add up"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_refused_by_name(tmp_path, fault):
+    kind, place, change, said = FAULTS[fault]
+    content = coco("v")
+    folder(tmp_path, val=content)
+    entry = content[kind][place] | change
+    content[kind][place] = {key: value for key, value in entry.items() if value is not None}
+    (tmp_path / "annotations/instances_val2017.json").write_text(json.dumps(content))
+
+    message = refusal(tmp_path)
+
+    assert said in message
+    assert "- train" not in message
+
+
+def test_missing_images_are_counted_and_the_first_five_named(tmp_path):
+    content = coco("t")
+    names = [f"lost{i}.jpg" for i in range(42)]
+    content["images"] += [
+        {"id": 10 + i, "file_name": name, "width": 48, "height": 32} for i, name in enumerate(names)
+    ]
+    folder(tmp_path, train=content)
+    for name in names:
+        (tmp_path / "train2017" / name).unlink()
+    assert "(42): lost0.jpg, lost1.jpg, lost2.jpg, lost3.jpg, lost4.jpg and 37 more" in refusal(tmp_path)
+
+
+def test_where_no_image_is_found_the_places_are_listed(tmp_path):
+    folder(tmp_path)
+    for path in (tmp_path / "val2017").iterdir():
+        path.unlink()
+    assert "val: none of its images was found; looked in val2017, ., annotations" in refusal(tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    (folder(tmp_path) / "train2017/t1.jpg").write_text("a web page")
+    assert "not readable as images (1): t1.jpg" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_the_size_is_the_one_after_exif_rotation_as_mmcv_loads_it(tmp_path, suffix):
+    content = coco("t")
+    content["images"][0]["file_name"] = name = f"phone.{suffix}"
+    folder(tmp_path, train=content)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (32, 48)).save(tmp_path / "train2017" / name, exif=exif)
+    assert mmcv.imread(tmp_path / "train2017" / name).shape == (32, 48, 3)
+    assert inspect(tmp_path, masks=True)
+
+    Image.new("RGB", (48, 32)).save(tmp_path / "train2017" / name, exif=exif)
+    assert f"{name} (32x48, stated 48x32)" in refusal(tmp_path)
+
+
+def test_classes_of_one_split_only_are_named(tmp_path):
+    content = coco("v")
+    content["categories"][1]["name"] = "wolf"
+    message = refusal(folder(tmp_path, val=content))
+    assert "names only in train (1): dog" in message
+    assert "names only in val (1): wolf" in message
+
+
+def test_the_same_classes_in_another_order_are_refused(tmp_path):
+    content = coco("v")
+    content["categories"].reverse()
+    assert "cat in train, dog in val" in refusal(folder(tmp_path, val=content))
+
+
+def test_ids_of_classes_may_differ_between_the_splits(tmp_path):
+    content = coco("v")
+    for entry, key in [(c, "id") for c in content["categories"]] + [
+        (a, "category_id") for a in content["annotations"]
+    ]:
+        entry[key] += 50
+    assert inspect(folder(tmp_path, val=content), masks=True).splits["val"].per_class == (2, 1)
+
+
+def test_all_that_is_wrong_is_in_one_message(tmp_path):
+    train, val = coco("t"), coco("v")
+    train["annotations"][0]["bbox"] = [40, 2, 20, 20]
+    train["annotations"][1]["segmentation"] = []
+    val["annotations"] = []
+    val["categories"].pop()
+    folder(tmp_path, train, val)
+    (tmp_path / "train2017/t2.jpg").unlink()
+    message = refusal(tmp_path)
+    assert message.count("\n  - ") == 5
+    for said in ("boxes", "no segmentation", "empty", "only in train", "missing from"):
+        assert said in message
+
+
+def test_a_detector_without_masks_takes_unsound_masks_with_a_note(tmp_path):
+    content = coco("t")
+    content["annotations"][0]["segmentation"] = [[0, 0, 90, 0, 9, 9]]
+    del content["annotations"][1]["segmentation"]
+    found = inspect(folder(tmp_path, train=content), masks=False)
+    assert any("reaches outside their image (1): 1" in note for note in found.notes)
+    assert not any("no segmentation" in note for note in found.notes)
+
+
+def test_training_does_not_need_iscrowd(tmp_path):
+    content = coco("t")
+    del content["annotations"][0]["iscrowd"]
+    assert inspect(folder(tmp_path, train=content), masks=True)
+
+
+def test_crowds_and_a_pixel_of_overhang_are_fine(tmp_path):
+    content = coco("t")
+    content["annotations"][0] |= {"iscrowd": 1, "segmentation": RUNS}
+    content["annotations"][1] |= {"bbox": [-1, 0, 50, 33], "segmentation": [[-1, 0, 49, 0, 49, 33]]}
+    assert inspect(folder(tmp_path, train=content), masks=True).notes == ()
+
+
+def test_what_works_otherwise_than_meant_is_noted(tmp_path):
+    content = coco("v")
+    content["annotations"][0]["id"] = 0
+    content["annotations"][2] |= {"bbox": [2, 2, 0, 10], "area": 0}
+    content["categories"].append({"id": 9, "name": "unicorn"})
+    train = coco("t")
+    train["categories"].append({"id": 9, "name": "unicorn"})
+    found = inspect(folder(tmp_path, train, content), masks=True)
+    notes = "\n".join(note for note in found.notes if note.startswith("val"))
+    for said in ("which MMDetection ignores (1): 3", "an instance (1): unicorn", "annotation id 0"):
+        assert said in notes
+
+
+def test_a_large_image_is_checked_without_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert inspect(folder(tmp_path), masks=True)
+    assert Image.MAX_IMAGE_PIXELS == 10
