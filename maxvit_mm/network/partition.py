@@ -50,7 +50,8 @@ class Grid:
         """Views of `x` with axis `dim` as two, groups and members, a view for each size of group."""
         length = x.shape[dim]
         groups = -(-length // size)
-        rank, longer = divmod(length, groups)  # so many groups have one row more than `rank`
+        rank = length // groups
+        longer = length - rank * groups  # so many groups have one row more than `rank`
         other = x.narrow(dim, longer, rank * groups).unflatten(dim, (rank, groups)).transpose(dim, dim + 1)
         if not longer:
             return [other]

@@ -60,7 +60,6 @@ CASES = {
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
 IDS = [f"{seam}-{twin.name}-{'training' if twin.training else 'inference'}" for seam, twin in ROWS]
 everywhere = pytest.mark.parametrize(("seam", "twin"), ROWS, ids=IDS)
-INNER = [name for name, _ in Trunk(find_variant(SMALL)).named_modules() if name]
 
 
 def a_call(seam):
@@ -193,9 +192,10 @@ def seen_by_hooks(network, images, modules, training):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_hook_on_any_inner_module_sees_what_the_plain_network_shows_and_keeps_it(training):
-    network = randomise(Trunk(find_variant(SMALL), drop_path_rate=0.1)).train(training)
-    images = torch.randn(2, 3, 64, 96)
-    called = [name for name in INNER if not isinstance(network.get_submodule(name), nn.ModuleList)]
+    network = randomise(Trunk(find_variant(SMALL), stages=1)).train(training)
+    network.stages[0][0].block_attention.drop_path.rate = 0.1
+    images = torch.randn(2, 3, 32, 64)
+    called = [name for name, each in network.named_modules() if name and not isinstance(each, nn.ModuleList)]
     with plain(network):
         expected, maps_expected = seen_by_hooks(copy.deepcopy(network), images, called, training)
     assert expected.keys() == set(called)
@@ -229,8 +229,9 @@ def test_a_hook_for_all_modules_is_called_for_all():
 
 def test_a_method_patched_on_an_instance_is_honoured():
     network, images = randomise(Trunk(find_variant(SMALL))).eval(), torch.randn(1, 3, 64, 64)
-    block = network.stages[0][0]
-    block.mbconv.narrow = lambda x: block.mbconv.shrink(x) * 0
+    mbconv = network.stages[0][0].mbconv
+    narrow = mbconv.narrow
+    mbconv.narrow = lambda x: 0 * narrow(x)
     with torch.no_grad():
         found = network(images)[0]
         with plain(network):
@@ -259,6 +260,15 @@ def reasons(network, images, seam):
             lambda n: setattr(n.stages[0][0].block_attention.ffn[0], "bias", None),
             *("MaxViTBlock.forward", "a Linear has no bias"),
         ),
+        (
+            lambda n: setattr(n.stages[0][0].block_attention.ffn[1], "approximate", "none"),
+            *("MaxViTBlock.forward", "GELUs differ"),
+        ),
+        (
+            lambda n: setattr(n.stages[0][0].block_attention.norm2, "eps", 1e-3),
+            *("MaxViTBlock.forward", "differ in epsilon"),
+        ),
+        (lambda n: setattr(n.stem, "norm", nn.Identity()), "Stem.forward", "a norm is a Identity"),
         (
             lambda n: n.stages[0][0].mbconv.se.register_forward_hook(print),
             *("MaxViTBlock.forward", "mbconv.se has a hook"),

@@ -37,6 +37,7 @@ def a_trunk(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # sizes are constants in a trace
 @pytest.mark.parametrize("how", ["export", "trace"])
 def test_what_is_exported_is_the_network_as_it_is_written(how, size):
     network, images, expected = a_trunk(size)

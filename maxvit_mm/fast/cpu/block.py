@@ -73,7 +73,7 @@ def of_mbconv(layer: MBConv) -> list[Tensor]:
             *fold_expand(layer, torch.float32),
             *fold_backward(layer.depthwise, layer.norm2, torch.float32),
         ]
-        both = in_precision(both, layer.expand.weight.dtype)
+        both = cast(both, layer.expand.weight.dtype)
     rest = (layer.se.reduce, layer.se.expand, layer.shrink, layer.shortcut)
     return [*both, *(tensor for each in rest for tensor in tensors_of(each))]
 
@@ -98,14 +98,14 @@ def run_block(
 ) -> Tensor:
     """A block by its tensors. x: [b, inputs, height, width], channels-last; same layout out."""
     first = len(tensors) - 2 * OF_ATTENTION
-    x = run_mbconv(x.to(precision), in_precision(tensors[:first], precision), make)
+    x = run_mbconv(x.to(precision), cast(tensors[:first], precision), make)
     x = x.permute(0, 2, 3, 1)
     for partition, start in ((Block, first), (Grid, first + OF_ATTENTION)):
         x = run_attention(x, tensors[start : start + OF_ATTENTION], partition, size, precision, make)
     return x.permute(0, 3, 1, 2)
 
 
-def in_precision(tensors: Sequence[Tensor], precision: torch.dtype) -> list[Tensor]:
+def cast(tensors: Sequence[Tensor], precision: torch.dtype) -> list[Tensor]:
     return [tensor.to(precision) for tensor in tensors]
 
 
@@ -154,8 +154,8 @@ def run_attention(
     norm1, norm1_bias, qkv, qkv_bias, table, out, out_bias = tensors[:7]
     norm2, norm2_bias, expand, expand_bias, shrink, shrink_bias = tensors[7:]
     if precision != qkv.dtype:
-        qkv, qkv_bias, out, out_bias = in_precision((qkv, qkv_bias, out, out_bias), precision)
-        expand, expand_bias, shrink, shrink_bias = in_precision(
+        qkv, qkv_bias, out, out_bias = cast((qkv, qkv_bias, out, out_bias), precision)
+        expand, expand_bias, shrink, shrink_bias = cast(
             (expand, expand_bias, shrink, shrink_bias), precision
         )
     width, keep = x.shape[-1:], make.keep
@@ -217,7 +217,7 @@ def stem(layer: Stem, images: Tensor) -> Tensor:
     precision, conv1, (weight2, bias2) = precision_of(images), layer.conv1, tensors_of(layer.conv2)
     weight, bias = tensors_of(conv1) if layer.deployed else fold_backward(conv1, layer.norm, torch.float32)
     with without_autocast(images):
-        weight, bias, weight2, bias2 = in_precision((weight, bias, weight2, bias2), precision)
+        weight, bias, weight2, bias2 = cast((weight, bias, weight2, bias2), precision)
 
         def convolve(rows: Tensor, padding: tuple[int, int]) -> Tensor:
             return onednn.convolution(rows, weight, bias, 2, padding, 1, layer.act.approximate)

@@ -46,7 +46,8 @@ class Statistics(NamedTuple):
             if group is None:
                 found = torch.batch_norm_update_stats(x, *running, norm.momentum)
                 return cls(*found, True, norm.eps, None)
-            of_this = torch.batch_norm_update_stats(x, None, None, norm.momentum)
+            copies = (each.clone() for each in running)
+            of_this = torch.batch_norm_update_stats(x, *copies, norm.momentum)
             count = x.numel() // x.shape[1]
             mean, variance, total = over_processes(*of_this, count, group)
             running[0].lerp_(mean.to(running[0].dtype), norm.momentum)

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...network.attention import FFN, PartitionAttention
 from ...network.mbconv import MBConv
 from ...network.trunk import MaxViTBlock, Stem
+from ...network.twins import Layer
 from ..precision import precision_of
 from .onednn import ONEDNN, is_in_onednn
 
@@ -19,19 +20,23 @@ from .onednn import ONEDNN, is_in_onednn
 def stem(layer: Stem, images: Tensor) -> str | None:
     if torch.compiler.is_compiling():
         return "torch.compile makes its own"
-    return unfit_for_inference(images) or unfoldable(layer.norm)
+    return unfit_for_inference(images) or unfoldable(layer, layer.norm)
 
 
 def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> str | None:
     if precision_of(x) != x.dtype:
         return f"the map is in {x.dtype} where autocast has {precision_of(x)}"
     norms = (layer.mbconv.pre_norm, layer.mbconv.norm1, layer.mbconv.norm2)
-    reason = unfit_for_inference(x) or first_of(map(unfoldable, norms))
+    reason = unfit_for_inference(x) or first_of(unfoldable(layer, norm) for norm in norms)
     if reason is not None:
         return reason
     for half in (layer.mbconv, layer.block_attention, layer.grid_attention):
         if half.drop_path.training and half.drop_path.rate:
             return "branches are dropped"
+    if len({m.approximate for m in layer.modules() if isinstance(m, nn.GELU)}) > 1:
+        return "its GELUs differ"
+    if len({m.eps for m in layer.modules() if isinstance(m, nn.LayerNorm)}) > 1:
+        return "its LayerNorms differ in epsilon"
     mbconv = layer.mbconv
     convolutions = (mbconv.se.reduce, mbconv.se.expand, mbconv.shrink, mbconv.shortcut)
     linear = (module for module in layer.modules() if isinstance(module, nn.Linear))
@@ -75,10 +80,10 @@ def compiled() -> str | None:
     return None
 
 
-def unfoldable(norm: nn.Module) -> str | None:
-    """What keeps a norm from being folded into a convolution."""
-    if isinstance(norm, nn.Identity):
-        return None
+def unfoldable(layer: Layer, norm: nn.Module) -> str | None:
+    """What keeps a norm of a layer from being folded into a convolution."""
+    if layer.deployed:
+        return None  # it has been
     if norm.training:
         return "a norm takes the statistics of this batch"
     return incomplete(norm)
