@@ -192,6 +192,7 @@ def test_a_batch_of_one_value_a_channel_is_refused_as_by_pytorch():
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_attention_weights_are_computed_again_in_fp32(precision):
+    """But for the products with them, whose operands are rounded as those of other products."""
     layer = randomise(PartitionAttention(64, Block, 3))
     qkv = (3 * torch.randn(1, 6, 6, 192)).to(precision)
 
@@ -205,7 +206,7 @@ def test_attention_weights_are_computed_again_in_fp32(precision):
         gradients(PartitionAttention.attend.plain, qkv.float()),
         strict=True,
     ):
-        assert (found - exact).norm() < 3 * (plain - exact).norm() + 1e-3 * exact.norm()
+        assert (found - exact).norm() < 3 * (plain - exact).norm() + 2**-8 * exact.norm()
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])

@@ -84,9 +84,7 @@ def unfoldable(layer: Layer, norm: nn.Module) -> str | None:
     """What keeps a norm of a layer from being folded into a convolution."""
     if layer.deployed:
         return None  # it has been
-    if norm.training:
-        return "a norm takes the statistics of this batch"
-    return incomplete(norm)
+    return incomplete(norm) or ("a norm takes the statistics of this batch" if norm.training else None)
 
 
 def not_lean(norm: nn.Module) -> str | None:
