@@ -145,6 +145,7 @@ def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
     return reason or touched_inside(layer, twin.inside)
 
 
+@torch.compiler.assume_constant_result  # compilers are not to trace it, for every module
 def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
     """The first of a layer's inner modules, with all in them, that has been touched, and how."""
     for name in names:

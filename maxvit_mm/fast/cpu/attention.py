@@ -101,7 +101,8 @@ def attend_to_map(qkv: Tensor, biases: Sequence[Tensor], heads: int, kind: int, 
         for where in pieces(part, bytes_a_token(part, heads)):
             piece = part[where]
             groups = rearrange(piece, "b i h j w (t m d) -> t (b i j) m (h w) d", t=3, m=heads)
-            attended = fused_attention(*at_least_fp32(groups), bias)
+            q, k, v = at_least_fp32(groups)
+            attended = fused_attention(q, k, v, bias)
             b, i, h, j, *_ = piece.shape
             back = rearrange(attended, "(b i j) m (h w) d -> b i h j w (m d)", b=b, i=i, j=j, h=h)
             part_out[where].copy_(back)

@@ -155,9 +155,7 @@ def run_attention(
     norm2, norm2_bias, expand, expand_bias, shrink, shrink_bias = tensors[7:]
     if precision != qkv.dtype:
         qkv, qkv_bias, out, out_bias = cast((qkv, qkv_bias, out, out_bias), precision)
-        expand, expand_bias, shrink, shrink_bias = cast(
-            (expand, expand_bias, shrink, shrink_bias), precision
-        )
+        expand, expand_bias, shrink, shrink_bias = cast((expand, expand_bias, shrink, shrink_bias), precision)
     width, keep = x.shape[-1:], make.keep
     for part in parts(x, partition, size):
         _, _, h, _, w, _ = part.shape
