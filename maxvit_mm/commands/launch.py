@@ -32,7 +32,7 @@ from ..openmmlab.config_checks import (
 )
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32, use_gloo
 from ..openmmlab.retarget import dataset_configs, point_config_at
-from ..weights.checkpoint import CheckpointError
+from ..weights import CheckpointError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own

@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.classifier import MaxViTClassifier
-from ..weights.checkpoint import CheckpointError
-from ..weights.loading import shorten
+from ..weights import CheckpointError, shorten
 
 CLASSES = Path(__file__).with_name("imagenet_1k.txt")
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}

@@ -23,8 +23,8 @@ from maxvit_mm.commands.launch import clear_refusals, evaluate, find_config, tra
 from maxvit_mm.data.shapes import make_shapes
 from maxvit_mm.openmmlab.config_checks import check_options
 from maxvit_mm.openmmlab.hardware import places_of, use_float32
+from maxvit_mm.weights import Weights, write_weights
 from maxvit_mm.weights.checkpoint import load_from_local
-from maxvit_mm.weights.file import Weights, write_weights
 
 PICO = "mask_rcnn_maxvit_pico_shapes"
 QUICK = ["train_dataloader.batch_size=2", "train_dataloader.num_workers=0", "val_dataloader.num_workers=0"]

@@ -11,8 +11,7 @@ from conftest import FILES, SMALL, about_weights, randomise
 from maxvit_mm.inference.classify import imagenet_classes, labelled_images, main, preprocess, top_5
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights.checkpoint import CheckpointError
-from maxvit_mm.weights.file import Weights, write_weights
+from maxvit_mm.weights import CheckpointError, Weights, write_weights
 
 PHOTOS = sorted((FILES / "photos").glob("*.jpg"))
 
