@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 
 from maxvit_mm import MaxViT
-from maxvit_mm.commands.summary import summarise
+from maxvit_mm.measure.config_cost import summarise
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.mmcv_ops import COMPILED_MMCV_LINES
 
