@@ -133,8 +133,11 @@ def matrix_rate(kind: torch.dtype, device: str, side: int = 2048) -> float:
     def product() -> None:
         torch.mm(a, b)
 
-    product()
-    return 2 * side**3 / min(seconds_of(product, device) for _ in range(10))
+    # Ten after a warm-up; fewer where one takes seconds, as in bf16 on a CPU that has no instruction for it.
+    times = [seconds_of(product, device)]
+    while len(times) < 11 and sum(times) < 5:
+        times.append(seconds_of(product, device))
+    return 2 * side**3 / min(times)
 
 
 def growth(sides: Sequence[int], device: str, rounds: int) -> dict[str, list[float]]:
