@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,32 @@ from ..measure.timing import DTYPES, Row, growth, measure
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     """`tools/benchmark.py`: measure, print a table, and write it as JSON and a chart."""
+    args = options(argv)
+    machine = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.sweep:
+        seconds = growth(args.sweep, args.device, args.rounds)
+        write_json(args.out / "growth.json", {"sides": args.sweep, "seconds": seconds})
+        draw_growth(args.sweep, seconds, args.out / "growth.png")
+        print(f"{growth_table(args.sweep, seconds)}\n\n{machine}; plot in {args.out}")
+        return []
+    names = args.only or list(CANDIDATES)
+    rows = []
+    for work in works(args):
+        print(work, flush=True)
+        rows.append(measure(work, names, args.device, args.rounds, memory=work.kind != "forward"))
+    found = [{**row._asdict(), "work": row.work._asdict()} for row in rows]
+    write_json(args.out / "benchmark.json", {"machine": machine, "rows": found})
+    ratios = {
+        name: [(row.seconds[name] or 0) / (row.seconds[names[0]] or 1) for row in rows] for name in names
+    }
+    draw_bars([str(row.work) for row in rows], ratios, args.out / "benchmark.png")
+    print(f"\n{table(rows, names)}\n\n{machine}; written to {args.out}")
+    return rows
+
+
+def options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, refused where nothing sensible would be measured."""
     parser = argparse.ArgumentParser(description="MaxViT-T of ours beside its peers, interleaved, medians.")
     parser.add_argument(
         "--size",
@@ -53,36 +79,20 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         parser.error("--device cuda, but PyTorch finds no GPU here, or was installed without CUDA")
     if args.autocast and ("bf16" not in args.dtype or "forward" not in args.kind):
         parser.error("--autocast is of the forward pass in bf16: give --kind forward --dtype bf16 with it")
-    machine = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    args.out.mkdir(parents=True, exist_ok=True)
-    if args.sweep:
-        if args.only or args.compile or args.scaled or args.dtype != ["fp32"]:
-            parser.error("--sweep is of ours, deployed, in fp32, with both partitions: give it alone")
-        seconds = growth(args.sweep, args.device, args.rounds)
-        write_json(args.out / "growth.json", {"sides": args.sweep, "seconds": seconds})
-        draw_growth(args.sweep, seconds, args.out / "growth.png")
-        print(f"{growth_table(args.sweep, seconds)}\n\n{machine}; plot in {args.out}")
-        return []
-    names = args.only or list(CANDIDATES)
-    rows = []
+    if args.sweep and (args.only or args.compile or args.scaled or args.dtype != ["fp32"]):
+        parser.error("--sweep is of ours, deployed, in fp32, with both partitions: give it alone")
+    return args
+
+
+def works(args: argparse.Namespace) -> Iterator[Work]:
+    """The rows of the table, in their order."""
     for kind in args.kind:
         for size in args.size:
             for dtype in args.dtype:
                 batch, height, width = map(int, size.split("x"))
                 label = "forward" if kind == "forward" else "training step"
                 autocast = args.autocast and kind == "forward" and dtype == "bf16"
-                work = Work(label, batch, height, width, dtype, args.compile, args.scaled, autocast)
-                print(work, flush=True)
-                rows.append(measure(work, names, args.device, args.rounds, memory=kind == "training"))
-    text = table(rows, names)
-    found = [{**row._asdict(), "work": row.work._asdict()} for row in rows]
-    write_json(args.out / "benchmark.json", {"machine": machine, "rows": found})
-    ratios = {
-        name: [(row.seconds[name] or 0) / (row.seconds[names[0]] or 1) for row in rows] for name in names
-    }
-    draw_bars([str(row.work) for row in rows], ratios, args.out / "benchmark.png")
-    print(f"\n{text}\n\n{machine}; written to {args.out}")
-    return rows
+                yield Work(label, batch, height, width, dtype, args.compile, args.scaled, autocast)
 
 
 def write_json(path: Path, found: dict[str, Any]) -> None:
