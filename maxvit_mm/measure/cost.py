@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..network.pieces import whole
+from ..network.twins import plain
 
 aten = torch.ops.aten
 # Layers that are neither convolutions nor matrix products: a multiply-add for each element.
@@ -78,14 +78,14 @@ def one_each(*shapes: Any, out_shape: Any, **others: Any) -> int:
     return 2 * math.prod(shape)
 
 
-def multiply_adds(run: Callable[[], Any]) -> tuple[int, Any]:
-    """Multiply-adds, attention's included, and what `run` returns.
+def multiply_adds(run: Callable[[], Any], *networks: nn.Module) -> tuple[int, Any]:
+    """Multiply-adds, attention's included, of `run`, which runs `networks`, and what it returns.
 
-    Convolutions and matrix products, as PyTorch's counter has them, and one for each element of norms,
-    activations, softmaxes and sums: about a hundredth of the whole.
+    Networks run as they are written. Convolutions and matrix products, as PyTorch's counter has them, and
+    one for each element of norms, activations, softmaxes and sums: about a hundredth of the whole.
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict.fromkeys(ELEMENTWISE, one_each))
-    with torch.no_grad(), whole(), counter:
+    with torch.no_grad(), plain(*networks), counter:
         result = run()
     return counter.get_total_flops() // 2, result
 
@@ -103,7 +103,7 @@ def count_parts(detector: nn.Module, height: int, width: int) -> list[Part]:
     detector.eval()
     backbone: Any = detector.backbone
     image = an_image(detector, height, width)
-    spent, maps = multiply_adds(lambda: backbone(image))
+    spent, maps = multiply_adds(lambda: backbone(image), backbone)
     parts = [Part("backbone", parameters(backbone), spent)]
     neck: Any = getattr(detector, "neck", None)
     if neck is not None:
@@ -120,7 +120,7 @@ def count_classifier(classifier: nn.Module, height: int, width: int) -> list[Par
     trunk: Any = classifier.trunk
     head: Any = classifier.head
     image = an_image(classifier, height, width)
-    spent, maps = multiply_adds(lambda: trunk(image))
+    spent, maps = multiply_adds(lambda: trunk(image), trunk)
     spent_by_head, _ = multiply_adds(lambda: head(maps[-1]))
     return [Part("backbone", parameters(trunk), spent), Part("head", parameters(head), spent_by_head)]
 

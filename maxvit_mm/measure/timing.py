@@ -87,7 +87,7 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
     with torch.device("meta"):
         network = ours(work).eval()
         images = torch.empty(work.batch, 3, work.height, work.width)
-    spent, _ = multiply_adds(lambda: network(images))
+    spent, _ = multiply_adds(lambda: network(images), network)
     return Row(work, seconds, peaks, spent, matrix_rate(DTYPES[work.dtype], device))
 
 

@@ -2,90 +2,89 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .fused import composed, is_itself, linear
-from .lean import is_lean
-from .lean_attention import attention, biased_attention, linear_gelu_linear
-from .opaque import BUILDERS, as_operator, is_opaque
-from .partition import PARTITIONS, Partition, over_groups
-from .relative_bias import relative_bias, resize_table, table_shape
+from .partition import Partition, over_groups
+from .relative_bias import at_least_fp32, relative_bias, resize_table, table_shape
 from .stochastic_depth import StochasticDepth
+from .twins import Layer, has_fast_twin
 from .variants import HEAD_WIDTH, OFFICIAL
 
 FFN_EXPANSION = 4  # width between the FFN's two layers, in widths of the stage
 
 
-class GroupAttention(nn.Module):
+class PartitionAttention(Layer):
     """Multi-head attention among the tokens of each group, none of which sees another group.
 
-    groups: [b, g, n, width], bias: [heads, n, n]; out as groups, dropped and added to `residual`.
+    x: [b, height, width, width of the stage], same out. size: of the partition, down and across.
     """
 
-    def __init__(self, width: int, table_partition_size: int):
+    def __init__(self, width: int, partition: Partition, table_partition_size: int):
         super().__init__()
+        self.partition = partition
         self.heads = width // HEAD_WIDTH
         self.qkv = nn.Linear(width, 3 * width)
         self.relative_position_bias_table = nn.Parameter(
             torch.zeros(self.heads, *table_shape(table_partition_size))
         )
         self.out = nn.Linear(width, width)
-        self.kept_biases: dict[tuple, Tensor] | None = None  # a dict once deployed, when tables are fixed
 
-    def forward(
-        self, groups: Tensor, bias: Tensor, residual: Tensor | None = None, drop: Tensor | None = None
-    ) -> Tensor:
-        qkv = rearrange(linear(groups, self.qkv), "b g n (qkv m d) -> b g n qkv m d", qkv=3, m=self.heads)
-        attend = biased_attention if is_lean() else attention
-        out = rearrange(attend(qkv, bias), "b g n m d -> b g n (m d)")
-        return linear(out, self.out, residual=residual, drop=drop)
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.out(self.attend(self.qkv(x), size))
 
-    def biases(self, size: tuple[int, int]) -> Callable[[int, int], Tensor]:
-        """The relative-position bias for groups of `h x w` in a partition of `size`."""
-        if self.kept_biases is None:
-            return partial(relative_bias, resize_table(self.relative_position_bias_table, size))
-        kept, table = self.kept_biases, self.relative_position_bias_table
-
-        def look_up(h: int, w: int) -> Tensor:
-            key = (size, h, w, table.device)
-            if key not in kept:
-                # Those of one partition are small; a partition scaled with the image has large ones, which
-                # another size of image would only add to.
-                for other in [other for other in kept if other[0] != size]:
-                    del kept[other]
-                kept[key] = relative_bias(resize_table(table, size), h, w)
-            return kept[key]
-
-        return look_up
+    @has_fast_twin
+    def attend(self, qkv: Tensor, size: tuple[int, int]) -> Tensor:
+        """Queries, keys and values, [b, height, width, 3 * width of the stage], to their attention."""
+        table = resize_table(self.relative_position_bias_table, size)
+        return over_groups(partial(attention, table), qkv, self.partition, size)
 
 
-class FFN(nn.Sequential):
-    """To four times the width and back. x: [b, ..., width]; out as x, dropped and added to `residual`."""
+def attention(table: Tensor, qkv: Tensor, h: int, w: int) -> Tensor:
+    """`softmax(q k' / sqrt(d) + bias) v` in groups of `h x w`, in fp32 where the rest is in less.
+
+    Args:
+        table: [heads, 2P - 1, 2Q - 1], for the partition.
+        qkv: [groups, h * w, 3 * heads * d].
+
+    Returns:
+        [groups, h * w, heads * d], in the precision of `qkv`.
+    """
+    q, k, v = rearrange(at_least_fp32(qkv), "g n (qkv m d) -> qkv g m n d", qkv=3, m=len(table))
+    bias = relative_bias(table, h, w).to(q.dtype)
+    with without_autocast(q):
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(len(q), -1, -1, -1))
+    return rearrange(out, "g m n d -> g n (m d)").to(qkv.dtype)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Within it, mixed precision leaves operands like `x` as they are."""
+    device = x.device.type
+    is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if is_on else nullcontext()
+
+
+class FFN(nn.Sequential, Layer):
+    """To four times the width and back. x: [b, ..., width], same out."""
 
     def __init__(self, width: int, gelu: str):
         hidden = FFN_EXPANSION * width
         super().__init__(nn.Linear(width, hidden), nn.GELU(approximate=gelu), nn.Linear(hidden, width))
 
-    def forward(self, x: Tensor, residual: Tensor | None = None, drop: Tensor | None = None) -> Tensor:
-        expand, gelu, shrink = cast("Any", self)
-        if not is_itself(gelu):
-            return composed(shrink(gelu(expand(x))), None, residual, drop)
-        if is_lean(expand, gelu, shrink):
-            return composed(linear_gelu_linear(x, expand, gelu, shrink), None, residual, drop)
-        return linear(linear(x, expand, gelu.approximate), shrink, residual=residual, drop=drop)
+    @has_fast_twin
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
 
 
-class AttentionAndFFN(nn.Module):
+class AttentionAndFFN(Layer):
     """Two pre-norm residuals: attention over one kind of partition, then the FFN.
 
-    x: [b, height, width, width of the stage], same out. Without gradients `x` may be overwritten.
+    x: [b, height, width, width of the stage], same out.
     """
 
     def __init__(
@@ -97,35 +96,12 @@ class AttentionAndFFN(nn.Module):
         gelu: str = OFFICIAL.gelu,
     ):
         super().__init__()
-        self.partition = partition
         self.norm1 = nn.LayerNorm(width, eps=1e-5)
-        self.attention = GroupAttention(width, table_partition_size)
+        self.attention = PartitionAttention(width, partition, table_partition_size)
         self.norm2 = nn.LayerNorm(width, eps=1e-5)
         self.ffn = FFN(width, gelu)
         self.drop_path = StochasticDepth(drop)
-        make = "attention", width, PARTITIONS.index(partition), table_partition_size, gelu
-        self.make = json.dumps(make)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        if is_opaque(self):
-            return as_operator(self, self.make, x, size, x.shape, channels_first=False)
-        bias_for = self.attention.biases(size)
-        drops = self.drop_path.draw(x), self.drop_path.draw(x)  # one for all groups of an image
-
-        def layer_for(h: int, w: int) -> Callable[[Tensor], Tensor]:
-            bias = bias_for(h, w)
-
-            def layer(groups: Tensor) -> Tensor:
-                groups = self.attention(self.norm1(groups), bias, residual=groups, drop=drops[0])
-                return self.ffn(self.norm2(groups), residual=groups, drop=drops[1])
-
-            return layer
-
-        return over_groups(layer_for, x, self.partition, size, FFN_EXPANSION, whole=drops[0] is not None)
-
-
-def build_attention(width: int, partition: int, table_partition_size: int, gelu: str) -> AttentionAndFFN:
-    return AttentionAndFFN(width, PARTITIONS[partition], table_partition_size, 0.0, gelu)
-
-
-BUILDERS["attention"] = build_attention
+        x = x + self.drop_path(self.attention(self.norm1(x), size))
+        return x + self.drop_path(self.ffn(self.norm2(x)))

@@ -1,104 +1,70 @@
-"""A trained trunk made faster for inference: norms folded into convolutions, biases read once.
+"""A trained trunk made faster for inference: norms folded into convolutions.
 
 The outputs are the same, to rounding.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .attention import GroupAttention
 from .mbconv import MBConv
-from .opaque import BUILDERS
-from .packed import keep_packed
-from .trunk import MaxViTBlock, Stem
-from .variants import Convention
+from .trunk import Stem
+from .twins import Layer
 
 Network = TypeVar("Network", bound=nn.Module)
+WeightAndBias = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
 def deploy(network: Network) -> Network:
-    """Fold every BatchNorm of a trunk or block, in place; keep relative-position biases and packed weights.
+    """Fold every BatchNorm of a trunk or block, in place, and declare its weights final.
 
     It cannot be trained afterwards.
     """
     for module in network.modules():
         if isinstance(module, Stem):
-            fold_backward(module.conv1, module.norm)
+            replace(module.conv1, fold_backward(module.conv1, module.norm))
             module.norm = nn.Identity().eval()
         elif isinstance(module, MBConv):
-            fold_forward(module.pre_norm, module.expand)
-            fold_backward(module.expand, module.norm1)
-            fold_backward(module.depthwise, module.norm2)
+            replace(module.expand, fold_expand(module))
+            replace(module.depthwise, fold_backward(module.depthwise, module.norm2))
             module.pre_norm = module.norm1 = module.norm2 = nn.Identity().eval()
-            keep_packed(module.expand, module.shrink)
-        elif isinstance(module, GroupAttention):
-            module.kept_biases = {}
-        elif isinstance(module, nn.Linear):
-            keep_packed(module)
-        elif isinstance(module, MaxViTBlock):
-            module.make = json.dumps([*json.loads(module.make)[:-1], True])
+        if isinstance(module, Layer):
+            module.deployed = True
     return network.requires_grad_(False)
 
 
-def build_block(
-    inputs: int,
-    outputs: int,
-    stride: int,
-    table_partition_size: int,
-    eps: float,
-    convention: list,
-    is_deployed: bool,
-) -> MaxViTBlock:
-    """A block as its `make` says."""
-
-    def norm(width: int) -> nn.Module:
-        return nn.BatchNorm2d(width, eps=eps)
-
-    block = MaxViTBlock(
-        inputs, outputs, stride, table_partition_size, 0.0, norm=norm, convention=Convention(*convention)
-    )
-    if is_deployed:
-        deploy(block)
-        for module in block.modules():
-            if isinstance(module, GroupAttention):
-                module.kept_biases = None  # they are another block's at the next call
-    return block
-
-
-BUILDERS["block"] = build_block
-
-
-def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """A BatchNorm at its running statistics, as `scale * x + shift`, in fp64."""
+def scale_and_shift(norm: nn.Module, precision: torch.dtype) -> WeightAndBias:
+    """A BatchNorm at its running statistics, as `scale * x + shift`."""
     mean, variance, weight, bias = (
-        getattr(norm, name).double() for name in ("running_mean", "running_var", "weight", "bias")
+        getattr(norm, name).to(precision) for name in ("running_mean", "running_var", "weight", "bias")
     )
     scale = weight / torch.sqrt(variance + norm.eps)
     return scale, bias - mean * scale
 
 
-def fold_backward(convolution: nn.Conv2d, norm: nn.Module) -> None:
-    """`norm(convolution(x))` as the convolution alone."""
-    scale, shift = scale_and_shift(norm)
+def fold_backward(
+    convolution: nn.Conv2d, norm: nn.Module, precision: torch.dtype = torch.float64
+) -> WeightAndBias:
+    """The weight and bias, in `precision`, of a convolution that is `norm(convolution(x))`."""
+    scale, shift = scale_and_shift(norm, precision)
     if convolution.bias is not None:
-        shift = shift + scale * convolution.bias.double()
-    replace(convolution, convolution.weight.double() * scale[:, None, None, None], shift)
+        shift = shift + scale * convolution.bias.to(precision)
+    return convolution.weight.to(precision) * scale[:, None, None, None], shift
 
 
-def fold_forward(norm: nn.Module, convolution: nn.Conv2d) -> None:
-    """`convolution(norm(x))` as the convolution alone, a 1x1 without padding: a pad would not be shifted."""
-    scale, shift = scale_and_shift(norm)
-    weight = convolution.weight.double()
-    replace(convolution, weight * scale[None, :, None, None], weight[:, :, 0, 0] @ shift)
+def fold_expand(layer: MBConv, precision: torch.dtype = torch.float64) -> WeightAndBias:
+    """The weight and bias, in `precision`, of a 1x1 convolution that is `norm1(expand(pre_norm(x)))`."""
+    scale, shift = scale_and_shift(layer.norm1, precision)
+    scale_before, shift_before = scale_and_shift(layer.pre_norm, precision)
+    weight = layer.expand.weight.to(precision) * scale[:, None, None, None]
+    return weight * scale_before[None, :, None, None], weight[:, :, 0, 0] @ shift_before + shift
 
 
-def replace(convolution: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    kind = convolution.weight.dtype
+def replace(convolution: nn.Conv2d, folded: WeightAndBias) -> None:
+    kind, (weight, bias) = convolution.weight.dtype, folded
     convolution.weight = nn.Parameter(weight.to(kind).contiguous(memory_format=torch.channels_last))
     convolution.bias = nn.Parameter(bias.to(kind))

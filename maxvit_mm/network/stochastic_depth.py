@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from .twins import Layer
 
 
-class StochasticDepth(nn.Module):
-    """Drop the whole branch of a sample with probability `rate`; scale the kept ones by 1 / (1 - rate)."""
+class StochasticDepth(Layer):
+    """Drop the whole branch of a sample with probability `rate`; scale the kept ones by 1 / (1 - rate).
+
+    x: [b, ...], same out.
+    """
 
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
 
-    def draw(self, x: Tensor) -> Tensor | None:
-        """What to multiply a branch of the map `x: [b, ...]` by, `[b, 1, ...]`: one draw for each sample.
-
-        None where nothing is to be dropped.
-        """
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
-            return None
+            return x
         keep = 1 - self.rate
-        return x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(keep) / keep
+        return x * (x.new_empty(len(x), *[1] * (x.ndim - 1)).bernoulli_(keep) / keep)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:.3f}"

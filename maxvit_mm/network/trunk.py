@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,22 +9,17 @@ from torch import Tensor, nn
 
 from .attention import AttentionAndFFN
 from .checkpointing import checkpointed
-from .fused import is_itself
-from .lean import is_lean
-from .lean_mbconv import norm_gelu_convolution
-from .mbconv import BN_EPS, MBConv, batch_norm, convolution_norm_gelu
-from .opaque import as_operator, is_opaque
+from .mbconv import MBConv, batch_norm
 from .partition import Block, Grid
-from .pieces import in_pieces
 from .same_conv import SameConv2d
-from .strips import in_strips
+from .twins import Layer, has_fast_twin, set_implementation
 from .variants import OFFICIAL, STRIDES, Convention, Variant
 
 SMALLEST_IMAGE = STRIDES[-1]  # the last stage needs a token
 Norm = Callable[[int], nn.Module]
 
 
-class Stem(nn.Module):
+class Stem(Layer):
     """Two 3x3 convolutions, the first of stride 2; nothing after the second.
 
     images: [b, 3, height, width] -> [b, width of the stem, ceil(height / 2), ceil(width / 2)].
@@ -38,19 +32,12 @@ class Stem(nn.Module):
         self.act = nn.GELU(approximate=convention.gelu)
         self.conv2 = SameConv2d(width, width)
 
+    @has_fast_twin
     def forward(self, images: Tensor) -> Tensor:
-        def first(x: Tensor, padding: tuple[int, int] | None = None) -> Tensor:
-            return convolution_norm_gelu(x, self.conv1, self.norm, self.act, padding)
-
-        if in_pieces(images) and not self.norm.training and is_itself(self.conv1):
-            widths = self.conv1.in_channels, self.conv1.out_channels
-            return self.conv2(in_strips(nn.Identity(), first, images, 2, self.conv1.pad(images), widths))
-        if is_lean(self.norm, self.act, self.conv2):
-            return norm_gelu_convolution(self.conv1(images), self.norm, self.act, self.conv2)
-        return self.conv2(first(images))
+        return self.conv2(self.act(self.norm(self.conv1(images))))
 
 
-class MaxViTBlock(nn.Module):
+class MaxViTBlock(Layer):
     """MBConv, block attention, grid attention: a token sees its neighbours, then the whole map.
 
     x: [b, inputs, height, width] -> [b, outputs, ceil(height / stride), ceil(width / stride)].
@@ -71,15 +58,8 @@ class MaxViTBlock(nn.Module):
         self.block_attention = AttentionAndFFN(outputs, Block, table_partition_size, drop, convention.gelu)
         self.grid_attention = AttentionAndFFN(outputs, Grid, table_partition_size, drop, convention.gelu)
 
-        self.outputs, self.stride = outputs, stride
-        eps = getattr(self.mbconv.pre_norm, "eps", BN_EPS)
-        make = "block", inputs, outputs, stride, table_partition_size, eps, convention, False
-        self.make = json.dumps(make)
-
+    @has_fast_twin
     def forward(self, x: Tensor, partition_size: tuple[int, int]) -> Tensor:
-        if x.device.type == "cpu" and is_opaque(self):
-            shape = len(x), self.outputs, -(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride)
-            return as_operator(self, self.make, x, partition_size, shape, channels_first=True)
         x = self.mbconv(x)  # local, learned downsampling
         x = x.permute(0, 2, 3, 1)  # a view: maps are channels-last in memory
         x = self.block_attention(x, partition_size)  # within each window
@@ -87,7 +67,7 @@ class MaxViTBlock(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
-class Trunk(nn.Module):
+class Trunk(Layer):
     """Stem and stages.
 
     Args:
@@ -102,6 +82,7 @@ class Trunk(nn.Module):
         checkpointing: compute a block's activations again in the backward pass, instead of keeping them, in
             all stages or, with a truth value for each, in some.
         convention: whose MaxViT it is, where implementations differ.
+        implementation: 'auto', 'plain', or the name of fast twins; see `twins`.
     """
 
     def __init__(
@@ -114,6 +95,7 @@ class Trunk(nn.Module):
         norm: Norm = batch_norm,
         checkpointing: bool | Sequence[bool] = False,
         convention: Convention = OFFICIAL,
+        implementation: str = "auto",
     ):
         super().__init__()
         self.partition_size = partition_size
@@ -135,6 +117,7 @@ class Trunk(nn.Module):
                 inputs, built = width, built + 1
             self.stages.append(blocks)
         self.apply(initialise)
+        set_implementation(self, implementation)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[b, 3, height, width] -> a map [b, width, ceil(height / stride), ceil(width / stride)] a stage.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,12 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .. import fast  # noqa: F401  (fills the table of twins)
 from ..network import STRIDES, Trunk, deploy, find_convention, find_variant
 from ..network.mbconv import BN_EPS, BN_MOMENTUM
 from ..weights import CheckpointError, Weights, load_completely, read_weights, recognise
+
+IMPLEMENTATION = "MAXVIT_MM_IMPLEMENTATION"  # in the environment; see `implementation` below
 
 
 @MODELS.register_module()
@@ -22,8 +26,6 @@ class MaxViT(BaseModule):
     """The backbone of `MaxViT: Multi-Axis Vision Transformer <https://arxiv.org/abs/2204.01697>`_.
 
     Takes images of any height and width of 32 pixels or more, another size at each call.
-    Without gradients on a CPU its inner modules may overwrite what they were given: a hook in there that
-    keeps a map must clone it. The maps returned are never overwritten.
 
     Args:
         arch: 'pico', 'tiny', 'small', 'base', 'large' or 'xlarge', or a dict with `stem_width`,
@@ -44,6 +46,10 @@ class MaxViT(BaseModule):
         with_cp: activation checkpointing, a block at a time: less memory, about a third more time, the
             same results. In every stage, or a truth value for each of the four: the first two keep most.
         convention: 'official', or 'torchvision' for the weights of its `maxvit_t`, which is another function.
+        implementation: 'auto' takes the fastest twin of each layer that can run, 'plain' the network as the
+            paper has it, 'cpu' or 'cuda' the twins of that name or an error that says why not;
+            `maxvit_mm.fast.report` shows what runs. The environment variable MAXVIT_MM_IMPLEMENTATION,
+            where it is set, goes before it.
         init_cfg: OpenMMLab's; `dict(type='Pretrained', checkpoint=...)` loads every tensor or stops.
 
     Returns (of `forward`): for images [B, 3, H, W] a tuple of maps [B, C, ceil(H / stride), ceil(W /
@@ -65,6 +71,7 @@ class MaxViT(BaseModule):
         norm_eval: bool = False,
         with_cp: bool | Sequence[bool] = False,
         convention: str = "official",
+        implementation: str = "auto",
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
@@ -96,6 +103,7 @@ class MaxViT(BaseModule):
             norm=norm,
             checkpointing=with_cp,
             convention=find_convention(convention),
+            implementation=os.environ.get(IMPLEMENTATION) or implementation,
         )
         for module in self.frozen_modules():
             module.requires_grad_(False)

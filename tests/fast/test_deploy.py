@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from maxvit_mm import MaxViT
-from maxvit_mm.network import fused, packed
+from maxvit_mm.fast.cpu import kept, onednn
 
 
 def deployed(**arguments):
@@ -40,7 +40,7 @@ def test_it_has_no_norm_over_the_batch_left_and_looks_its_biases_up_once(monkeyp
     images = torch.randn(1, 3, 96, 96)
     with torch.no_grad():
         first = fast(images)
-        monkeypatch.setattr("maxvit_mm.network.attention.relative_bias", None)  # to call it again would fail
+        monkeypatch.setattr("maxvit_mm.fast.cpu.kept.relative_bias", None)  # to call it again would fail
         again = fast(images)
     assert all(map(torch.equal, first, again))
 
@@ -48,10 +48,11 @@ def test_it_has_no_norm_over_the_batch_left_and_looks_its_biases_up_once(monkeyp
 def blocks_of(network):
     """What is kept packed of a network's weights, by name."""
     named = dict(network.named_parameters()).items()
-    return {name: packed._kept[weight].blocks for name, weight in named if weight in packed._kept}
+    known = {name: kept._kept[weight].made for name, weight in named if weight in kept._kept}
+    return {name: made["packed"] for name, made in known.items() if "packed" in made}
 
 
-@pytest.mark.skipif(not fused.ONEDNN, reason="a PyTorch without oneDNN")
+@pytest.mark.skipif(not onednn.ONEDNN, reason="a PyTorch without oneDNN")
 def test_its_matrices_are_packed_once_and_for_as_long_as_it_lives():
     _, fast = deployed()
     images = torch.randn(1, 3, 96, 96)
@@ -85,7 +86,7 @@ def test_a_matrix_that_is_changed_is_packed_anew(change):
         before = fast(images)[0]
         change(layer.weight)
         found = fast(images)[0]
-        packed._kept.clear()
+        kept._kept.clear()
         assert torch.equal(found, fast(images)[0])
     assert not torch.equal(found, before)
 
@@ -127,8 +128,8 @@ def test_biases_of_a_partition_that_scales_are_kept_for_one_size_only():
     with torch.no_grad():
         for side in (64, 96, 128):
             fast(torch.randn(1, 3, side, side))
-    attention = fast.trunk.stages[0][0].block_attention.attention
-    assert {size for size, *_ in attention.kept_biases} == {(4, 4)}
+    table = fast.trunk.stages[0][0].block_attention.attention.relative_position_bias_table
+    assert {key[:2] for key in kept._kept[table].made} == {(4, 4)}
 
 
 def test_it_never_becomes_a_checkpoint_nor_trains():

@@ -1,9 +1,6 @@
-from functools import partial
-
 import pytest
 import torch
 from reference import block_groups, grid_groups
-from torch import nn
 
 from maxvit_mm.network.partition import Block, Grid, over_groups
 
@@ -15,12 +12,12 @@ def members(partition, height, width, size):
     places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), -1)
     found = []
 
-    def note(h, w, groups):
-        assert groups.shape[2:] == (h * w, 2)
-        found.extend(tuple(map(tuple, group.tolist())) for group in groups.flatten(0, 1))
+    def note(groups, h, w):
+        assert groups.shape[1:] == (h * w, 2)
+        found.extend(tuple(map(tuple, group.tolist())) for group in groups)
         return groups
 
-    back = over_groups(lambda h, w: partial(note, h, w), places[None], partition, size)
+    back = over_groups(note, places[None], partition, size)
     assert back[0].equal(places)  # the way back is the way there
     return found
 
@@ -56,9 +53,7 @@ def test_a_grid_group_spans_the_whole_width():
 def test_a_size_that_divides_is_cut_in_one_piece():
     calls = []
     for partition in (Block, Grid):
-        over_groups(
-            lambda h, w: calls.append((h, w)) or nn.Identity(), torch.zeros(1, 14, 21, 4), partition, (7, 7)
-        )
+        over_groups(lambda g, h, w: calls.append((h, w)) or g, torch.zeros(1, 14, 21, 4), partition, (7, 7))
     assert calls == [(7, 7), (7, 7)]
 
 
@@ -66,7 +61,5 @@ def test_a_group_holds_tokens_of_the_map_and_each_token_is_in_one_group():
     places = torch.arange(1.0, 9 * 11 + 1).view(1, 9, 11, 1)
     for partition in (Block, Grid):
         seen: list = []
-        over_groups(
-            lambda h, w, into=seen: lambda g: into.append(g.flatten()) or g, places, partition, (7, 7)
-        )
+        over_groups(lambda g, h, w, into=seen: into.append(g.flatten()) or g, places, partition, (7, 7))
         assert torch.cat(seen).sort().values.equal(places.flatten())  # no pad among them

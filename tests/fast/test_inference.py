@@ -1,4 +1,4 @@
-"""A network in pieces against the same one whole, the plain twin of everything made fast for CPUs."""
+"""Inference by the twins for CPUs, against the network as it is written."""
 
 import copy
 
@@ -7,10 +7,10 @@ import torch
 from conftest import SMALL, randomise
 from torch import nn
 
+from maxvit_mm.fast.cpu import attention, onednn, pieces
 from maxvit_mm.measure.cost import LiveBytes
-from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, pieces
-from maxvit_mm.network.fused import convolution, is_itself, linear, product
-from maxvit_mm.network.same_conv import SameConv2d
+from maxvit_mm.network import Trunk, deploy, find_convention, find_variant
+from maxvit_mm.network.twins import plain as as_written
 
 SIZES = [(64, 64), (97, 161), (200, 333)]
 
@@ -27,7 +27,7 @@ def test_without_gradients_pieces_of_any_size_give_the_same_maps(monkeypatch, pi
     for arguments in (dict(), dict(partition_size="scaled"), dict(convention=find_convention("torchvision"))):
         network, images = trunk(**arguments), torch.randn(3, 3, *size)
         with torch.no_grad():
-            with pieces.whole():
+            with as_written(network):
                 expected = network(images)
             found = (deploy(network) if is_deployed else network)(images)
         for one, other in zip(found, expected, strict=True):
@@ -40,7 +40,7 @@ def test_in_bf16_pieces_are_as_close_to_fp32_as_the_whole():
         exact = network(images)
         half = network.bfloat16()
         found = half(images.bfloat16())
-        with pieces.whole():
+        with as_written(network):
             expected = half(images.bfloat16())
     for one, other, fp32 in zip(found, expected, exact, strict=True):
         assert one.dtype == torch.bfloat16
@@ -64,71 +64,60 @@ def test_inference_holds_a_fraction_of_the_memory(monkeypatch):
     with torch.no_grad():
         with LiveBytes() as live:
             network(images)
-        with pieces.whole(), LiveBytes() as live_whole:
+        with as_written(network), LiveBytes() as live_whole:
             network(images)
     assert live.peak < 0.6 * live_whole.peak
 
 
-@pytest.mark.parametrize("why", ["gradients", "autocast", "double", "whole"])
-def test_what_is_not_taken_in_pieces(why):
-    x = torch.randn(2, 3, dtype=torch.float64 if why == "double" else torch.float32)
-    with torch.set_grad_enabled(why == "gradients"):
-        if why == "autocast":
-            with torch.autocast("cpu", torch.bfloat16):
-                assert not pieces.in_pieces(x)
-        elif why == "whole":
-            with pieces.whole():
-                assert not pieces.in_pieces(x)
-        else:
-            assert not pieces.in_pieces(x)
-    with torch.no_grad():
-        assert pieces.in_pieces(x.float())
-
-
 @pytest.mark.parametrize("gelu", ["tanh", "none"])
-def test_fused_layers_are_their_plain_twins(gelu):
-    layer, x, residual = nn.Linear(32, 64), torch.randn(2, 5, 7, 32), torch.randn(2, 5, 7, 64)
-    conv, image = SameConv2d(32, 64, stride=2), torch.randn(2, 32, 9, 12)
-    image, narrow = image.contiguous(memory_format=torch.channels_last), nn.Conv2d(32, 32, 1)
-
-    def all_of_them():
-        return [
-            *(linear(x, layer, gelu), linear(x, layer, residual=residual), convolution(image, conv, gelu)),
-            *(convolution(image, conv, gelu, padding=(1, 1)), product(x[0, 0], layer.weight)),
-            convolution(image, narrow, residual=image),
-        ]
-
+def test_fused_operators_are_what_they_are_made_of(gelu):
+    x, residual = torch.randn(2, 5, 7, 32), torch.randn(2, 5, 7, 64)
+    image = torch.randn(2, 32, 9, 12).contiguous(memory_format=torch.channels_last)
+    layer, conv, narrow = nn.Linear(32, 64), nn.Conv2d(32, 64, 3, 2, 1), nn.Conv2d(32, 32, 1)
+    kept = narrow.weight, narrow.bias
     with torch.no_grad():
-        found = all_of_them()
-        with pieces.whole():
-            expected = all_of_them()
+        found = [
+            onednn.linear(x, layer.weight, layer.bias, gelu),
+            onednn.linear(x, layer.weight, layer.bias, residual=residual),
+            onednn.convolution(image, conv.weight, conv.bias, 2, (1, 1), 1, gelu),
+            *(onednn.pointwise(image, *kept, residual=image, keep=keep) for keep in (False, True)),
+            onednn.product(x[0, 0], layer.weight),
+        ]
+        expected = [
+            nn.functional.gelu(layer(x), approximate=gelu),
+            layer(x) + residual,
+            nn.functional.gelu(conv(image), approximate=gelu),
+            *[narrow(image) + image] * 2,
+            x[0, 0] @ layer.weight.t(),
+        ]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
-class Adapted(nn.Linear):
-    """As adapters do it: the weight says not all."""
+@pytest.mark.parametrize(
+    ("n", "bound"),
+    [(16, 2**-5), (49, 2**-5), (64, 2**-5), (65, 2**-7), (100, 2**-7)],  # logits rounded to bf16, and not
+)
+def test_in_bf16_attention_is_near_that_in_fp32_for_few_tokens_and_for_many(n, bound):
+    qkv, bias = torch.randn(6, n, 192).mul(1.4).bfloat16(), torch.randn(2, n, n)
+    exact = attention.attend_to_groups(qkv.float(), bias)
+    for is_exact in (False, True):
+        found = attention.attend_to_groups(qkv, bias, is_exact)
+        assert found.dtype == torch.bfloat16
+        assert (found - exact).abs().max() < (2**-7 if is_exact else bound) * exact.abs().max()
 
-    def forward(self, x):
-        return super().forward(x) + 1
 
-
-def test_an_adapted_or_hooked_layer_is_called_as_it_is():
-    layer = nn.Linear(4, 4)
-    assert is_itself(layer)
-    layer.register_forward_hook(lambda module, inputs, output: output + 1)
-    assert not is_itself(layer)
-    assert not is_itself(Adapted(4, 4))
-
-    network, images = trunk(), torch.randn(1, 3, 64, 64)
-    block = network.stages[0][0]
+def test_under_autocast_it_is_as_close_to_fp32_as_the_network_as_it_is_written():
+    network, images = trunk(), torch.randn(1, 3, 97, 161)
     with torch.no_grad():
-        block.block_attention.ffn[1] = nn.ReLU()
-        block.block_attention.ffn[2] = Adapted(128, 32)
-        block.mbconv.depthwise.register_forward_hook(lambda module, inputs, output: output * 0)
-        with pieces.whole():
-            expected = network(images)[0]
-        torch.testing.assert_close(network(images)[0], expected, rtol=1e-4, atol=1e-5)
+        exact = network(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = network(images)
+            with as_written(network):
+                expected = network(images)
+    for one, other, fp32 in zip(found, expected, exact, strict=True):
+        assert one.dtype == other.dtype == torch.bfloat16
+        assert (one - fp32).abs().mean() < 1.2 * (other - fp32).abs().mean()
 
 
 def test_a_network_in_training_mode_without_gradients_counts_each_batch_once_and_whole(monkeypatch):
@@ -139,7 +128,7 @@ def test_a_network_in_training_mode_without_gradients_counts_each_batch_once_and
         torch.manual_seed(0)
         found = network(images)
         torch.manual_seed(0)
-        with pieces.whole():
+        with as_written(other):
             expected = other(images)
     for one, wanted in zip(found, expected, strict=True):
         assert (one - wanted).abs().max() < 5e-6 * wanted.abs().max()

@@ -8,7 +8,8 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from maxvit_mm import MaxViT
-from maxvit_mm.network import fused, packed, pieces
+from maxvit_mm.fast.cpu import kept, onednn
+from maxvit_mm.network.twins import plain
 
 SIZES = [(64, 64), (96, 160), (128, 96), (97, 161), (200, 65), (64, 224)]
 
@@ -34,21 +35,26 @@ def test_one_graph_without_a_break_serves_images_of_all_sizes(is_deployed):
     assert counter.frame_count <= 3  # the first size by itself, any size, and any once biases are kept
 
 
-@pytest.mark.skipif(not fused.ONEDNN, reason="a PyTorch without oneDNN")
+def packed():
+    """The matrices that are kept, by the weight that they were made of."""
+    return {weight: known.made["packed"] for weight, known in kept._kept.items() if "packed" in known.made}
+
+
+@pytest.mark.skipif(not onednn.ONEDNN, reason="a PyTorch without oneDNN")
 def test_a_compiled_network_shares_its_packed_weights_with_the_deployed_one():
     network, images = randomise(MaxViT(SMALL)).eval(), torch.randn(1, 3, 64, 64)
     network.switch_to_deploy()
-    packed._kept.clear()
+    kept._kept.clear()
     compiled = torch.compile(network, backend="aot_eager")
     with torch.no_grad():
         found = compiled(images)
-        by_compiled = {weight: kept.blocks for weight, kept in packed._kept.items()}
+        by_compiled = packed()
         expected = network(images)
         compiled(images)
     assert set(map(id, by_compiled)) < set(map(id, network.parameters()))
     assert len(by_compiled) == sum(SMALL["depths"]) * (2 * 4 + 2)  # two attentions with FFNs, an MBConv
-    assert len(packed._kept) == len(by_compiled)
-    assert all(packed._kept[weight].blocks is blocks for weight, blocks in by_compiled.items())
+    assert packed().keys() == by_compiled.keys()
+    assert all(packed()[weight] is blocks for weight, blocks in by_compiled.items())
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -105,12 +111,12 @@ def test_a_block_that_is_more_than_its_tensors_is_left_to_the_compiler(change):
         block.block_attention.ffn[2] = Doubled(128, 32)
     else:
         block.mbconv.train()
-    with torch.no_grad(), pieces.whole():
-        expected = copy.deepcopy(network)(images)[0]
-        plain = randomise(MaxViT(SMALL)).eval()(images)[0]
+    other, untouched = copy.deepcopy(network), randomise(MaxViT(SMALL)).eval()
+    with torch.no_grad(), plain(other, untouched):
+        expected, without = other(images)[0], untouched(images)[0]
         found = torch.compile(network, backend="eager")(images)[0]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert not found.allclose(plain, rtol=1e-2)
+    assert not found.allclose(without, rtol=1e-2)
 
 
 class Doubled(nn.Linear):

@@ -1,63 +1,25 @@
-"""Layers that keep less for the backward pass.
+"""What the layers that keep less for the backward pass have in common.
 
 What is large and quick to compute, normalised maps, GELUs and attention's weights, is computed again from
 what the product before it gave, which alone is kept. No convolution or linear layer over a map is computed
 twice, nor a statistic of a batch. On a CPU both ways go in pieces that its caches hold.
-
-Each has a plain twin, the modules in a row. It is taken where somebody else decides what is kept, as
-compilers do, and for norms whose statistics are not of this process alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from .fused import is_itself
-from .pieces import is_whole
+from ...network.attention import without_autocast
 
 aten = torch.ops.aten
 GELU_A, GELU_B = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715  # see `gelu_into`
-
-
-def is_lean(*layers: nn.Module) -> bool:
-    """Whether to keep less for a backward pass to come, through these layers."""
-    return torch.is_grad_enabled() and not is_whole() and all(map(is_simple, layers))
-
-
-def is_simple(layer: nn.Module) -> bool:
-    """Whether a layer is what it is made lean as: with all its tensors, and nothing done to it."""
-    if isinstance(layer, _BatchNorm):
-        device = "" if layer.running_mean is None else layer.running_mean.device.type
-        known = device in ("cpu", "cuda", "meta") and layer.track_running_stats and layer.affine
-        if not known or layer.momentum is None or layer.num_batches_tracked is None:
-            return False
-    if isinstance(layer, nn.Linear) and layer.bias is None:
-        return False
-    return is_itself(layer)
-
-
-def without_autocast(x: Tensor) -> AbstractContextManager:
-    device = x.device.type
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
-
-
-def in_precision(*operands: Tensor | None) -> list[Any]:
-    """The operands of a product in the type that autocast, where it is on, would take it in."""
-    device = next(operand.device.type for operand in operands if operand is not None)
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return list(operands)
-    dtype = torch.get_autocast_dtype(device)
-    # as autocast has it, which leaves fp64 alone
-    return [each if each is None or each.dtype == torch.float64 else each.to(dtype) for each in operands]
 
 
 def backward_pass(backward: Callable[[Any, Tensor], tuple]) -> Callable[[Any, Tensor], tuple]:

@@ -1,4 +1,4 @@
-"""The layers of MBConv and stem that keep less for the backward pass; see `lean`.
+"""MBConv and stem with a backward pass to come, of which less is kept; see `lean`.
 
 Maps are channels-last in memory, so that rows of an image, or several images whole, are consecutive tokens:
 what acts on each place by itself takes `[tokens, c]`.
@@ -13,20 +13,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .fused import affine, product
-from .lean import (
-    add_product,
-    aten,
-    backward_pass,
-    gelu_and_back,
-    gelu_into,
-    in_precision,
-    total_of,
-    without_autocast,
-)
-from .lean_norm import NormGradient, Statistics
+from ...network.attention import without_autocast
+from ...network.mbconv import MBConv
+from ...network.trunk import Stem
+from ..precision import in_precision
+from .lean import add_product, aten, backward_pass, gelu_and_back, gelu_into, total_of
+from .norm import NormGradient, Statistics, affine
+from .onednn import product
 from .pieces import image_ranges
 from .strips import strips
+
+
+def stem(layer: Stem, images: Tensor) -> Tensor:
+    """`Stem.forward`."""
+    return norm_gelu_convolution(layer.conv1(images), layer.norm, layer.act, layer.conv2)
+
+
+def narrow(layer: MBConv, x: Tensor) -> Tensor:
+    """`MBConv.narrow`."""
+    x = norm_gelu_convolution(x, layer.norm1, layer.act, layer.depthwise)
+    return norm_gelu_gate_convolution(x, layer.norm2, layer.act, layer.se, layer.shrink)
 
 
 class Geometry(NamedTuple):

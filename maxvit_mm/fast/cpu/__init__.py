@@ -1,0 +1,37 @@
+"""Twins that PyTorch's own operators are put together to, chiefly for CPUs.
+
+In the order to read them:
+
+    pieces, strips  a map some groups, images or rows at a time
+    onednn, kept    products with what follows them; what is kept of final weights
+    block           inference: a block, and the stem, without whole maps between
+    lean            training: what the layers below, which keep less for the backward pass, have in common
+    norm            BatchNorm, of one process or of all
+    narrow          MBConv's middle and the stem
+    attention       attention on the map, with and without gradients
+    ffn             the FFN
+    reasons         what keeps them from running
+"""
+
+from ...network.twins import Twin
+from . import attention, block, ffn, narrow, reasons
+
+CPU = ("cpu",)
+COUNTED = ("cpu", "meta")  # on the meta device memory is counted as of a CPU
+WHOLE_BLOCK = ("mbconv", "block_attention", "grid_attention")
+MIDDLE = ("norm1", "act", "depthwise", "norm2", "se", "shrink")
+
+# By method, best first, as `network.twins.TWINS` has them.
+ON_CPUS = {
+    "Stem.forward": [
+        Twin("cpu", CPU, False, ("conv1", "norm", "act", "conv2"), reasons.stem, block.stem),
+        Twin("cpu", COUNTED, True, ("norm", "act", "conv2"), reasons.lean_stem, narrow.stem),
+    ],
+    "MaxViTBlock.forward": [Twin("cpu", CPU, False, WHOLE_BLOCK, reasons.block, block.block)],
+    "MBConv.narrow": [Twin("cpu", COUNTED, True, MIDDLE, reasons.narrow, narrow.narrow)],
+    "PartitionAttention.attend": [
+        Twin("cpu", CPU, False, (), reasons.nothing, attention.infer),
+        Twin("cpu", COUNTED, True, (), reasons.attend, attention.attend),
+    ],
+    "FFN.forward": [Twin("cpu", COUNTED, True, ("0", "1", "2"), reasons.ffn, ffn.ffn)],
+}

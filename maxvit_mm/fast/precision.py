@@ -1,0 +1,30 @@
+"""What mixed precision does to an operator's operands, for what hides from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """The precision that autocast takes products in on a device, None where it is off."""
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
+
+
+def precision_of(x: Tensor) -> torch.dtype:
+    """The precision of a product with `x`; as autocast has it, which leaves fp64 alone."""
+    cast = autocast_dtype(x.device.type)
+    return x.dtype if cast is None or x.dtype == torch.float64 else cast
+
+
+def in_precision(*operands: Tensor | None) -> list[Any]:
+    """The operands of a product in the type that autocast, where it is on, would take it in."""
+    device = next(operand.device.type for operand in operands if operand is not None)
+    cast = autocast_dtype(device)
+    if cast is None:
+        return list(operands)
+    return [each if each is None or each.dtype == torch.float64 else each.to(cast) for each in operands]

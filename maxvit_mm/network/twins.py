@@ -1,0 +1,237 @@
+"""The seam between the paper and its fast twins: which implementation of a method runs, and why.
+
+A method of a layer may have *twins*, which compute the same in another way: `@has_fast_twin` above it says
+that it may. They are listed in one table, `TWINS`, which `maxvit_mm.fast` fills; the network alone runs as it
+is written. A twin that cannot run says why in words, and the next one is asked. Nothing is tried and caught.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+LOG = logging.getLogger("maxvit_mm")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+# Whose `forward` is known to do what the weights say.
+KNOWN = {
+    each.forward
+    for each in (
+        *(nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.SyncBatchNorm),
+        *(nn.LayerNorm, nn.GELU, nn.Identity, nn.AvgPool2d),
+    )
+}
+OURS = __name__.rpartition(".")[0]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Twin(NamedTuple):
+    """Another implementation of a layer's method.
+
+    Attributes:
+        name: what `implementation` calls it, 'cpu' for instance; the twins of several methods share one.
+        devices: the types of device it is for.
+        training: whether it is for calls that a backward pass may follow (True), for those that none does
+            (False), or for both (None).
+        inside: the inner modules, with all in them, whose work it does itself: where one of them has been
+            touched, the twin steps aside.
+        why_not: takes what `run` takes; returns what keeps the twin from running, in words, or None.
+        run: takes the layer and the method's arguments, returns what the method returns.
+    """
+
+    name: str
+    devices: tuple[str, ...]
+    training: bool | None
+    inside: tuple[str, ...]
+    why_not: Callable[..., str | None]
+    run: Callable[..., Tensor]
+
+
+class Choice(NamedTuple):
+    """What runs a method of a layer, 'plain' or a twin's name, and why the twins before it do not."""
+
+    seam: str
+    layer: nn.Module
+    runs: str
+    why_not: tuple[tuple[str, str], ...]
+
+
+TWINS: dict[str, list[Twin]] = {}  # by method, 'MBConv.narrow' for instance; the best first
+SEAMS: dict[str, Callable[..., Any]] = {}  # the methods that may have twins, as they are written
+_listeners: list[Callable[[Choice], None]] = []
+_noted: set[tuple[str, str, str]] = set()
+
+
+class Layer(nn.Module):
+    """A layer of the paper.
+
+    Attributes:
+        implementation: 'auto', the first twin that can run; 'plain', none; or the name of twins, of which
+            one that cannot run is an error.
+        deployed: whether its weights are final, so that twins may keep what they compute from them.
+    """
+
+    implementation = "auto"
+    deployed = False
+
+
+class CannotRunError(RuntimeError):
+    """A twin that was asked for by name, and cannot run; the message says why."""
+
+
+def has_fast_twin(method: Method) -> Method:
+    """Let twins of `TWINS` run in place of a layer's method. As it is written it stays there as `.plain`."""
+    seam = method.__qualname__
+    SEAMS[seam] = method
+
+    @wraps(method)
+    def chosen(self: Layer, *arguments: Any) -> Any:
+        twin = choose(seam, self, *arguments) if seam in TWINS else None
+        return method(self, *arguments) if twin is None else twin.run(self, *arguments)
+
+    chosen.plain = method  # type: ignore[attr-defined]
+    return chosen  # type: ignore[return-value]
+
+
+def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
+    """The twin that is to run a layer's method, None for the method as it is written.
+
+    Raises:
+        CannotRunError: where the layer's `implementation` names a twin that cannot run.
+    """
+    wanted, reasons, found = layer.implementation, [], None
+    if wanted != "plain" and not is_exporting():
+        for twin in TWINS[seam]:
+            if wanted not in ("auto", twin.name):
+                continue
+            reason = why_not(twin, layer, *arguments)
+            if reason is None:
+                found = twin
+                break
+            if wanted == twin.name and is_meant(twin):
+                raise CannotRunError(
+                    f"implementation={wanted!r} cannot run {seam}: {reason}. implementation='auto' takes "
+                    "what can run, 'plain' the network as it is written"
+                )
+            reasons.append((twin.name, reason))
+    if not torch.compiler.is_compiling():
+        note(Choice(seam, layer, "plain" if found is None else found.name, tuple(reasons)))
+    return found
+
+
+def is_meant(twin: Twin) -> bool:
+    """Whether a twin is for calls like this one, with or without a backward pass to come."""
+    return twin.training in (None, torch.is_grad_enabled())
+
+
+def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
+    """What keeps a twin from running, in words; None if nothing does."""
+    if x.device.type not in twin.devices:
+        return f"it is for {' and '.join(twin.devices)}, the map is on {x.device.type}"
+    if not is_meant(twin):
+        return f"it is for calls {'with' if twin.training else 'without'} gradients"
+    if len(x) == 0:
+        return "there are no images"
+    if torch_module._has_any_global_hook():
+        return "a hook for all modules is registered"
+    reason = twin.why_not(layer, x, *arguments)
+    return reason or touched_inside(layer, twin.inside)
+
+
+def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
+    """The first of a layer's inner modules, with all in them, that has been touched, and how."""
+    for name in names:
+        for inner, module in layer.get_submodule(name).named_modules(prefix=name):
+            reason = touched(module)
+            if reason is not None:
+                return f"{inner} {reason}"
+    return None
+
+
+def touched(module: nn.Module) -> str | None:
+    """How a module is more than what its class and weights say, in words; None where it is not.
+
+    Calling it then does something that a twin, which reads the weights, would leave out.
+    """
+    if any(getattr(module, hooks) for hooks in HOOKS):
+        return "has a hook"
+    if type(module).forward not in KNOWN and not type(module).__module__.startswith(OURS):
+        return f"is a {type(module).__name__}"
+    if "forward" in module.__dict__ or any(name in module.__dict__ for name in PATCHABLE):
+        return "has a method of its own"
+    if "parametrizations" in module._modules:
+        return "is parametrised"
+    if any(type(p) not in (nn.Parameter, Tensor) for p in module._parameters.values() if p is not None):
+        return "has weights of another kind"
+    return None
+
+
+PATCHABLE = ("narrow", "attend")  # methods with twins that are not called as a module
+
+
+def is_exporting() -> bool:
+    """Whether the network is being written down for elsewhere, which is to get it as the paper has it."""
+    if torch.jit.is_tracing():
+        return True
+    if hasattr(torch.compiler, "is_exporting"):  # from torch 2.7 on
+        return torch.compiler.is_exporting()
+    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+
+
+def note(choice: Choice) -> None:
+    """Tell those who listen, and, once for each reason, the log."""
+    for listen in _listeners:
+        listen(choice)
+    for twin, reason in choice.why_not:
+        if (choice.seam, twin, reason) not in _noted:
+            _noted.add((choice.seam, twin, reason))
+            LOG.info("%s runs by %s, not by %r: %s", choice.seam, choice.runs, twin, reason)
+
+
+@contextmanager
+def listening(listen: Callable[[Choice], None]) -> Iterator[None]:
+    """Within it, `listen` is told of every choice."""
+    _listeners.append(listen)
+    try:
+        yield
+    finally:
+        _listeners.remove(listen)
+
+
+def implementations() -> list[str]:
+    """The values that `implementation` may take."""
+    return ["auto", "plain", *dict.fromkeys(twin.name for twins in TWINS.values() for twin in twins)]
+
+
+def set_implementation(network: nn.Module, name: str) -> None:
+    """Have every layer of a network run by 'auto', 'plain', or the twins of a name.
+
+    Raises:
+        ValueError: for a name that no twin has; the message lists those there are.
+    """
+    if name not in implementations():
+        raise ValueError(f"implementation is one of {', '.join(implementations())}; got {name!r}")
+    for module in network.modules():
+        if isinstance(module, Layer):
+            module.implementation = name
+
+
+@contextmanager
+def plain(*networks: nn.Module) -> Iterator[None]:
+    """Within it, networks run as they are written."""
+    layers = [module for each in networks for module in each.modules() if isinstance(module, Layer)]
+    before = [layer.implementation for layer in layers]
+    for layer in layers:
+        layer.implementation = "plain"
+    try:
+        yield
+    finally:
+        for layer, implementation in zip(layers, before, strict=True):
+            layer.implementation = implementation

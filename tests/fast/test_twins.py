@@ -1,0 +1,416 @@
+"""The table of twins, walked: each against the method as it is written, and each reason to step aside."""
+
+import copy
+import logging
+import threading
+
+import pytest
+import torch
+from conftest import SMALL, randomise
+from torch import nn
+
+from maxvit_mm import MaxViT, fast
+from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, set_implementation, twins
+from maxvit_mm.network.attention import FFN, PartitionAttention
+from maxvit_mm.network.mbconv import MBConv
+from maxvit_mm.network.partition import Block, Grid
+from maxvit_mm.network.trunk import MaxViTBlock, Stem
+from maxvit_mm.network.twins import SEAMS, TWINS, CannotRunError, choose, listening, plain
+
+OFFICIAL, TORCHVISION = find_convention("official"), find_convention("torchvision")
+BLOCKS = (32, 2, OFFICIAL), (64, 1, OFFICIAL), (32, 2, TORCHVISION), (64, 2, TORCHVISION)
+SIZES = [(14, 14), (15, 23), (3, 2)]
+
+
+def maps(*channels):
+    """Maps [b, *channels, height, width] of sizes that a partition of 7 divides, does not, and holds."""
+    return [torch.randn(2, *channels, *size).contiguous(memory_format=torch.channels_last) for size in SIZES]
+
+
+# For each method, layers and what to call them with.
+CASES = {
+    "Stem.forward": lambda: [
+        (Stem(24, convention=convention), [(torch.randn(2, 3, *size),) for size in ((32, 32), (33, 46))])
+        for convention in (OFFICIAL, TORCHVISION)
+    ],
+    "MaxViTBlock.forward": lambda: [
+        (MaxViTBlock(inputs, 64, stride, 7, 0.0, convention=convention), [(x, (7, 7)) for x in maps(inputs)])
+        for inputs, stride, convention in BLOCKS
+    ],
+    "MBConv.narrow": lambda: [
+        (MBConv(32, 32, stride, 0.0, convention=convention), [(x,) for x in maps(128)])
+        for stride, convention in (
+            (1, find_convention("official")),
+            (2, find_convention("official")),
+            (2, TORCHVISION),
+        )
+    ],
+    "PartitionAttention.attend": lambda: [
+        (
+            PartitionAttention(64, partition, table),
+            [(x.permute(0, 2, 3, 1), size) for x in maps(192) for size in ((7, 7), (5, 4))],
+        )
+        for partition in (Block, Grid)
+        for table in (7, 8)
+    ],
+    "FFN.forward": lambda: [
+        (FFN(64, gelu), [(x.permute(0, 2, 3, 1),) for x in maps(64)]) for gelu in ("tanh", "none")
+    ],
+}
+ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
+IDS = [f"{seam}-{twin.name}-{'training' if twin.training else 'inference'}" for seam, twin in ROWS]
+everywhere = pytest.mark.parametrize(("seam", "twin"), ROWS, ids=IDS)
+
+
+def a_call(seam):
+    layer, calls = CASES[seam]()[0]
+    return randomise(layer).eval(), calls[1]
+
+
+def assert_close(found, expected, tolerance):
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max() + 1e-9
+
+
+def test_every_twin_has_a_case():
+    assert TWINS.keys() == CASES.keys() == SEAMS.keys()
+
+
+@everywhere
+@pytest.mark.parametrize("training", [False, True])
+def test_a_twin_computes_what_the_method_computes_as_it_is_written(seam, twin, training):
+    """Values and, with a backward pass to come, in fp64, every gradient and statistic."""
+    method = SEAMS[seam]
+    precision = torch.float64 if twin.training else torch.float32
+    for layer, calls in CASES[seam]():
+        layer = randomise(layer).to(precision).train(training and bool(twin.training))
+        for x, *rest in calls:
+            both = []
+            for run in (twin.run, method):
+                one, leaf = copy.deepcopy(layer), x.detach().clone().to(precision)
+                with plain(one), torch.set_grad_enabled(bool(twin.training)):
+                    leaf.requires_grad_(bool(twin.training))
+                    out = run(one, leaf, *rest)
+                found = {"out": out, **dict(one.named_buffers())}
+                if twin.training:
+                    (out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum().backward()
+                    gradients = {name: p.grad for name, p in one.named_parameters() if p.grad is not None}
+                    found |= {"x": leaf.grad, **gradients}
+                assert leaf.equal(x.to(precision))  # what it was given is as it was
+                both.append(found)
+            assert both[0].keys() == both[1].keys()
+            for name, expected in both[1].items():
+                assert_close(both[0][name], expected, 1e-9 if twin.training else 5e-6)
+
+
+@everywhere
+def test_a_twin_is_chosen_where_nothing_is_in_its_way(seam, twin):
+    layer, call = a_call(seam)
+    if "cpu" not in twin.devices and not torch.cuda.is_available():
+        assert "it is for cuda, the map is on cpu" in twins.why_not(twin, layer, *call)
+        return
+    device = "cpu" if "cpu" in twin.devices else "cuda"
+    layer, call = layer.to(device), [call[0].to(device), *call[1:]]
+    with torch.set_grad_enabled(bool(twin.training)):
+        set_implementation(layer, "auto")
+        assert choose(seam, layer, *call) is twin
+        set_implementation(layer, twin.name)
+        assert choose(seam, layer, *call) is twin
+        set_implementation(layer, "plain")
+        assert choose(seam, layer, *call) is None
+
+
+def as_hooked(module):
+    module.register_forward_hook(lambda *_: None)
+
+
+def as_hooked_before(module):
+    module.register_forward_pre_hook(lambda *_: None)
+
+
+def as_hooked_on_the_way_back(module):
+    module.register_full_backward_hook(lambda *_: None)
+
+
+def as_patched(module):
+    module.forward = lambda *arguments: type(module).forward(module, *arguments)
+
+
+def as_a_class_of_its_own(module):
+    kind = type(module)
+    module.__class__ = type("Adapted", (kind,), {"forward": lambda self, *x: kind.forward(self, *x)})
+
+
+def as_parametrised(module):
+    if getattr(module, "weight", None) is None:
+        pytest.skip("it has no weight")
+    torch.nn.utils.parametrize.register_parametrization(module, "weight", nn.Identity())
+
+
+TOUCHES = {
+    "a hook": as_hooked,
+    "a hook before": as_hooked_before,
+    "a backward hook": as_hooked_on_the_way_back,
+    "a method": as_patched,
+    "a class": as_a_class_of_its_own,
+    "parametrised": as_parametrised,
+}
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+@pytest.mark.parametrize(("seam", "twin"), [row for row in ROWS if row[1].inside])
+def test_a_twin_steps_aside_where_any_module_inside_has_been_touched(seam, twin, touch):
+    names = [
+        inner
+        for name in twin.inside
+        for inner, _ in a_call(seam)[0].get_submodule(name).named_modules(prefix=name)
+    ]
+    assert names
+    for name in names:
+        layer, _ = a_call(seam)
+        module = layer.get_submodule(name)
+        if touch == "parametrised" and getattr(module, "weight", None) is None:
+            continue
+        TOUCHES[touch](module)
+        assert twins.touched_inside(layer, twin.inside).startswith(f"{name} ")
+
+
+def seen_by_hooks(network, images, modules, training):
+    """What hooks on inner modules are given, by name: kept as they are until the network is done."""
+    seen = {}
+
+    def keep(name):
+        return lambda module, inputs, output: seen.update({name: (inputs[0], output)})
+
+    handles = [network.get_submodule(name).register_forward_hook(keep(name)) for name in modules]
+    torch.manual_seed(0)
+    with torch.set_grad_enabled(training):
+        out = network(images)
+    for handle in handles:
+        handle.remove()
+    return seen, out
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_hook_on_any_inner_module_sees_what_the_plain_network_shows_and_keeps_it(training):
+    network = randomise(Trunk(find_variant(SMALL), stages=1)).train(training)
+    network.stages[0][0].block_attention.drop_path.rate = 0.1
+    images = torch.randn(2, 3, 32, 64)
+    called = [name for name, each in network.named_modules() if name and not isinstance(each, nn.ModuleList)]
+    with plain(network):
+        expected, maps_expected = seen_by_hooks(copy.deepcopy(network), images, called, training)
+    assert expected.keys() == set(called)
+    for name in called:
+        seen, found = seen_by_hooks(copy.deepcopy(network), images, [name], training)
+        for one, other in zip((*seen[name], *found), (*expected[name], *maps_expected), strict=True):
+            assert_close(one, other, 1e-5)
+
+
+def test_a_hook_may_change_what_a_module_returns():
+    network, images = randomise(Trunk(find_variant(SMALL))).eval(), torch.randn(1, 3, 64, 64)
+    network.stages[0][0].mbconv.depthwise.register_forward_hook(lambda module, inputs, output: output * 0)
+    network.stages[0][0].grid_attention.ffn[1] = nn.ReLU()
+    with torch.no_grad():
+        with plain(network):
+            expected = network(images)
+        for found, wanted in zip(network(images), expected, strict=True):
+            assert_close(found, wanted, 1e-5)
+
+
+def test_a_hook_for_all_modules_is_called_for_all():
+    network, seen = Trunk(find_variant(SMALL)).eval(), []
+    with torch.no_grad():
+        handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
+        network(torch.randn(1, 3, 64, 64))
+        handle.remove()
+    assert set(network.modules()) - set(seen) <= {
+        m for m in network.modules() if isinstance(m, nn.ModuleList)
+    }
+
+
+def test_a_method_patched_on_an_instance_is_honoured():
+    network, images = randomise(Trunk(find_variant(SMALL))).eval(), torch.randn(1, 3, 64, 64)
+    mbconv = network.stages[0][0].mbconv
+    narrow = mbconv.narrow
+    mbconv.narrow = lambda x: 0 * narrow(x)
+    with torch.no_grad():
+        found = network(images)[0]
+        with plain(network):
+            expected = network(images)[0]
+    assert_close(found, expected, 1e-5)
+
+
+def reasons(network, images, seam):
+    """What keeps the twins from running a method, in its first layer that is called."""
+    found = []
+    with listening(found.append):
+        network(images)
+    return " ".join(reason for _, reason in next(c for c in found if c.seam == seam).why_not)
+
+
+@pytest.mark.parametrize(
+    ("change", "seam", "reason"),
+    [
+        (lambda n: n.stages[0][0].mbconv.norm1.train(), "MaxViTBlock.forward", "statistics of this batch"),
+        (lambda n: n.double(), "MaxViTBlock.forward", "oneDNN does not compute in torch.float64"),
+        (lambda n: n.double(), "Stem.forward", "oneDNN does not compute in torch.float64"),
+        (lambda n: n.stem.norm.train(), "Stem.forward", "statistics of this batch"),
+        (lambda n: setattr(n.stem, "norm", nn.GroupNorm(1, 24)), "Stem.forward", "a norm is a GroupNorm"),
+        (lambda n: n.stages[0][0].mbconv.drop_path.train(), "MaxViTBlock.forward", "branches are dropped"),
+        (
+            lambda n: setattr(n.stages[0][0].block_attention.ffn[0], "bias", None),
+            *("MaxViTBlock.forward", "a Linear has no bias"),
+        ),
+        (
+            lambda n: setattr(n.stages[0][0].block_attention.ffn[1], "approximate", "none"),
+            *("MaxViTBlock.forward", "GELUs differ"),
+        ),
+        (
+            lambda n: setattr(n.stages[0][0].block_attention.norm2, "eps", 1e-3),
+            *("MaxViTBlock.forward", "differ in epsilon"),
+        ),
+        (lambda n: setattr(n.stem, "norm", nn.Identity()), "Stem.forward", "a norm is a Identity"),
+        (
+            lambda n: n.stages[0][0].mbconv.se.register_forward_hook(print),
+            *("MaxViTBlock.forward", "mbconv.se has a hook"),
+        ),
+    ],
+)
+def test_what_keeps_twins_from_inference_is_said(change, seam, reason):
+    network = randomise(Trunk(find_variant(SMALL), drop_path_rate=0.5)).eval()
+    network.stages[0][0].mbconv.drop_path.rate = 0.5
+    change(network)
+    precision = network.stem.conv1.weight.dtype
+    with torch.no_grad():
+        assert reason in reasons(network, torch.randn(1, 3, 64, 64, dtype=precision), seam)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m: setattr(m.norm1, "momentum", None), "without momentum"),
+        (lambda m: setattr(m, "norm2", nn.BatchNorm2d(128, affine=False)), "no weight"),
+        (lambda m: setattr(m, "norm2", nn.BatchNorm2d(128, track_running_stats=False)), "no statistics"),
+        (lambda m: setattr(m.shrink, "bias", None), "a Conv2d has no bias"),
+        (lambda m: setattr(m, "norm1", nn.Identity()), "have been folded"),
+    ],
+)
+def test_what_keeps_twins_from_training_is_said(change, reason):
+    layer = MBConv(32, 32, 1, 0.0)
+    change(layer)
+    assert reason in reasons(layer, torch.randn(2, 32, 9, 9), "MBConv.narrow")
+
+
+def test_no_images_are_no_work_for_a_twin():
+    for training in (False, True):
+        layer = MaxViTBlock(32, 32, 2, 7, 0.0).train(training)
+        with torch.set_grad_enabled(training), plain(layer):
+            assert layer.eval()(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
+        assert layer(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
+
+
+def test_a_name_that_cannot_run_is_an_error_with_the_reason():
+    network, images = Trunk(find_variant(SMALL), implementation="cpu").eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        network(images)
+        network.stages[1][0].grid_attention.ffn[1].register_forward_hook(print)
+        with pytest.raises(CannotRunError, match=r"grid_attention\.ffn\.1 has a hook.*'plain' the network"):
+            network(images)
+        set_implementation(network, "cuda")
+        with pytest.raises(CannotRunError, match=r"'cuda' cannot run .* the map is on cpu"):
+            network(images)
+
+
+def test_a_name_that_no_twin_has_is_refused_where_it_is_given(monkeypatch):
+    with pytest.raises(ValueError, match="one of auto, plain, cuda, cpu; got 'fast'"):
+        MaxViT(SMALL, implementation="fast")
+    monkeypatch.setenv("MAXVIT_MM_IMPLEMENTATION", "gpu")
+    with pytest.raises(ValueError, match="one of auto, plain, cuda, cpu; got 'gpu'"):
+        MaxViT(SMALL)
+
+
+def test_the_environment_goes_before_the_argument(monkeypatch):
+    assert MaxViT(SMALL, implementation="cpu").trunk.stem.implementation == "cpu"
+    monkeypatch.setenv("MAXVIT_MM_IMPLEMENTATION", "plain")
+    network = MaxViT(SMALL, implementation="cpu")
+    assert {m.implementation for m in network.modules() if isinstance(m, twins.Layer)} == {"plain"}
+    assert copy.deepcopy(network).trunk.stem.implementation == "plain"
+    monkeypatch.setenv("MAXVIT_MM_IMPLEMENTATION", "")
+    assert MaxViT(SMALL).trunk.stem.implementation == "auto"
+
+
+def test_plain_asks_no_twin_and_gives_the_network_as_it_is_written(monkeypatch):
+    network, images = randomise(Trunk(find_variant(SMALL))).eval(), torch.randn(1, 3, 64, 64)
+    for rows in TWINS.values():
+        monkeypatch.setattr(twins, "TWINS", {seam: [] for seam in TWINS})
+        assert rows
+    with torch.no_grad():
+        expected = network(images)
+    monkeypatch.undo()
+    with torch.no_grad(), plain(network):
+        assert all(map(torch.equal, network(images), expected))
+
+
+def test_a_checkpointed_block_chooses_twice_alike():
+    network, found = Trunk(find_variant(SMALL), checkpointing=True).train(), []
+    set_implementation(network.stages[0], "plain")
+    with listening(found.append):
+        network(torch.randn(2, 3, 64, 64))[-1].sum().backward()
+    by_layer = {}
+    for choice in found:
+        by_layer.setdefault((choice.seam, choice.layer), []).append(choice.runs)
+    twice = [runs for (_, layer), runs in by_layer.items() if layer is not network.stem]
+    assert all(len(runs) == 2 and runs[0] == runs[1] for runs in twice)
+    assert {runs[0] for runs in twice} == {"plain", "cpu"}
+
+
+def test_two_threads_have_networks_of_their_own_choice():
+    networks = [Trunk(find_variant(SMALL), implementation=name).eval() for name in ("plain", "cpu")]
+    found = {network.stem: [] for network in networks}
+
+    def listen(choice):
+        if choice.layer in found:
+            found[choice.layer].append(choice.runs)
+
+    def run(network):
+        with torch.no_grad():
+            for _ in range(5):
+                network(torch.randn(1, 3, 64, 64))
+
+    with listening(listen):
+        threads = [threading.Thread(target=run, args=(network,)) for network in networks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [set(runs) for runs in found.values()] == [{"plain"}, {"cpu"}]
+
+
+def test_the_log_has_each_reason_once(caplog):
+    network, images = Trunk(find_variant(SMALL)).eval(), torch.randn(1, 3, 64, 64)
+    network.stages[0][0].mbconv.se.register_forward_hook(lambda *_: None)
+    twins._noted.clear()
+    with torch.no_grad(), caplog.at_level(logging.INFO, "maxvit_mm"):
+        network(images)
+        network(images)
+    said = [record.getMessage() for record in caplog.records if "mbconv.se has a hook" in record.getMessage()]
+    assert said == ["MaxViTBlock.forward runs by plain, not by 'cpu': mbconv.se has a hook"]
+
+
+def test_a_report_says_for_each_method_what_runs_and_why_not_the_others():
+    network, images = randomise(MaxViT(SMALL, drop_path_rate=0.5)).train(), torch.randn(2, 3, 64, 64)
+    network.trunk.stages[0][0].mbconv.se.register_forward_hook(lambda *_: None)
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    state = torch.get_rng_state()
+    found = fast.report(network, images)
+    assert all(buffer.equal(before[name]) for name, buffer in network.named_buffers())
+    assert torch.get_rng_state().equal(state)
+    assert {row.seam for row in found} == SEAMS.keys()
+    narrow = {row.runs: row for row in found if row.seam == "MBConv.narrow"}
+    assert narrow["plain"].layers == ("trunk.stages.0.0.mbconv",)
+    assert ("cpu", "se has a hook") in narrow["plain"].why_not
+    assert len(narrow["cpu"].layers) == sum(SMALL["depths"]) - 1
+    with torch.no_grad():
+        table = str(fast.report(deploy(network.trunk.eval()), images))
+    assert "| MaxViTBlock.forward | 4 | cpu |" in table
+    assert "| MaxViTBlock.forward | 1 | plain | cpu: mbconv.se has a hook |" in table
+    assert "| FFN.forward |" in table
