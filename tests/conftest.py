@@ -7,8 +7,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
 import torch
+from runs import PICO, TWO_STEPS, forget_runs
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
+from maxvit_mm.data.shapes import make_shapes
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ROOT / "tests" / "files"
@@ -46,3 +48,28 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """The embedded data set: six images to train on, three to test on."""
+    return make_shapes(tmp_path_factory.mktemp("data") / "shapes", train=6, val=3)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> None:
+    """A foreign working directory, and nothing left of another run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    forget_runs()
+
+
+@pytest.fixture(scope="session")
+def trained(shapes, tmp_path_factory) -> Path:
+    """A work directory after two steps on the embedded data."""
+    from maxvit_mm.commands.train import main as train  # of MMDetection, which most tests do without
+
+    forget_runs()
+    work_dir = tmp_path_factory.mktemp("trained")
+    train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--cfg-options", *TWO_STEPS])
+    return work_dir

@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.inference.classify import main
+from maxvit_mm.commands.classify import main
 
 if __name__ == "__main__":
     main()

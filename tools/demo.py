@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.commands.demo import demo
+from maxvit_mm.commands.demo import main
 
 if __name__ == "__main__":
-    demo()
+    main()

@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.commands.launch import evaluate
+from maxvit_mm.commands.test import main
 
 if __name__ == "__main__":
-    evaluate()
+    main()

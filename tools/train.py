@@ -2,7 +2,7 @@
 
 import clone  # noqa: F401
 
-from maxvit_mm.commands.launch import train
+from maxvit_mm.commands.train import main
 
 if __name__ == "__main__":
-    train()
+    main()

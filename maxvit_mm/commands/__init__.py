@@ -1,1 +1,1 @@
-"""What each of `tools/` does, a file for each."""
+"""What each of `tools/` does, a file for each; train and test share `launch`."""

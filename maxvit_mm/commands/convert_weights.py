@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ..network import VARIANTS
-from ..weights.architecture import Architecture
-from ..weights.checkpoint import CheckpointError
-from ..weights.convert import Converted, convert, to_timm
-from ..weights.file import Weights, write_weights
-from ..weights.normalization import IMAGE_SIZES, NORMALIZATIONS
-from ..weights.translation import COUNTER
+from ..weights import (
+    COUNTER,
+    IMAGE_SIZES,
+    NORMALIZATIONS,
+    Architecture,
+    CheckpointError,
+    Converted,
+    Weights,
+    convert,
+    to_timm,
+    write_weights,
+)
 
 SUFFIXES = (".pth", ".safetensors")
 

@@ -14,7 +14,7 @@ import mmcv
 import numpy as np
 
 from ..data.shapes import make_shapes
-from .launch import evaluate, train
+from . import test, train
 
 CONFIG = "mask_rcnn_maxvit_pico_shapes"
 SHEET = "truth_beside_prediction.png"
@@ -22,7 +22,7 @@ SHOWN = 8  # pictures on the sheet
 SCALE = 2  # its pictures are small: so many screen pixels for one of theirs
 
 
-def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
+def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """Make the data, train, evaluate and draw; print where the pictures are. Returns the metrics."""
     parser = argparse.ArgumentParser(description="Train MaxViT on the embedded data set and look at it.")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"))
@@ -37,13 +37,13 @@ def demo(argv: Sequence[str] | None = None) -> dict[str, float]:
     except (FileExistsError, ValueError) as error:
         raise SystemExit(f"demo: {error}") from error
     started = time.monotonic()
-    train([CONFIG, "--work-dir", str(args.work_dir), *options])
+    train.main([CONFIG, "--work-dir", str(args.work_dir), *options])
     minutes = (time.monotonic() - started) / 60
     print(f"demo: trained in {minutes:.1f} minutes; now evaluating and drawing", flush=True)
 
     checkpoint = (args.work_dir / "last_checkpoint").read_text().strip()
     pictures = (args.work_dir / "pictures").resolve()
-    metrics = evaluate(
+    metrics = test.main(
         [CONFIG, checkpoint, "--work-dir", str(args.work_dir), "--show-dir", str(pictures), *options]
     )
     draw_sheet(

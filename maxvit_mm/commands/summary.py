@@ -1,77 +1,13 @@
-"""What `tools/summary.py` does: what a config costs, before GPUs are rented. No data set is needed."""
+"""What `tools/summary.py` does: print what configs cost."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from copy import deepcopy
-from typing import Any, NamedTuple
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch import nn
-
-from ..measure.cost import (
-    STATES,
-    Part,
-    count_classifier,
-    count_parts,
-    has_fixed_shapes,
-    inference_bytes,
-    training_bytes,
-)
+from ..measure.config_cost import HEADER, NOTES, Summary, summarise
 from ..network import VARIANTS
 from ..network.trunk import SMALLEST_IMAGE
-from ..openmmlab.classifier import MaxViTClassifier
-from .launch import find_config
-
-HEADER = (
-    "| config | image | parameters | multiply-adds | training memory | inference memory |\n"
-    "|---|---|---|---|---|---|"
-)
-NOTES = """\
-Parameters in millions, multiply-adds in billions (FLOPs are twice as many), memory in GiB, for one
-image. Multiply-adds are those of convolutions and matrix products, attention's included, and one for
-each element of norms, activations, softmaxes and sums; of a second stage, with all boxes that test_cfg
-keeps and as many masks as detections. Memory is that of live tensors in float32, without a kernel's
-workspace; training with gradients, the optimizer's state and averages, without losses."""
-
-
-class Summary(NamedTuple):
-    """What one config costs: parts, and bytes where they were counted."""
-
-    name: str
-    height: int
-    width: int
-    parts: list[Part]
-    training: int | None
-    inference: int | None
-
-    def total(self) -> Part:
-        return Part("all", sum(p.parameters for p in self.parts), sum(p.multiply_adds for p in self.parts))
-
-    def breakdown(self) -> str:
-        lines = [f"{self.name}, image {self.height} x {self.width}"]
-        for part in (*self.parts, self.total()):
-            lines.append(f"  {part.name:10} {millions(part):>8} {billions(part):>9}")
-        return "\n".join(lines)
-
-    def row(self) -> str:
-        """A row of a Markdown table, below `HEADER`."""
-        total = self.total()
-        cells = [self.name, f"{self.height} x {self.width}", millions(total), billions(total)]
-        cells += ["" if size is None else f"{size / 2**30:.1f}" for size in (self.training, self.inference)]
-        return f"| {' | '.join(cells)} |"
-
-
-def millions(part: Part) -> str:
-    return f"{part.parameters / 1e6:.1f}M"
-
-
-def billions(part: Part) -> str:
-    return f"{part.multiply_adds / 1e9:.1f}G"
 
 
 def main(argv: Sequence[str] | None = None) -> list[Summary]:
@@ -103,56 +39,3 @@ def main(argv: Sequence[str] | None = None) -> list[Summary]:
         print(summary.breakdown(), flush=True)
     print("", HEADER, *(summary.row() for summary in summaries), "", NOTES, sep="\n")
     return summaries
-
-
-def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
-    """The cost of a config, or of the classifier of a size.
-
-    Raises:
-        SystemExit: for an unknown config, or where neither `shape` nor the config says how large images are.
-    """
-    if name in VARIANTS:
-        height, width = shape or (224, 224)
-        with torch.device("meta"):
-            classifier = MaxViTClassifier(name)
-        return Summary(name, height, width, count_classifier(classifier, height, width), None, None)
-    path = find_config(name)
-    cfg = Config.fromfile(path)
-    init_default_scope("mmdet")
-    height, width = padded(cfg, shape or image_size(cfg, name))
-    detector = build(cfg)
-    averages = any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or [])
-    optimizer = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
-    try:
-        parts = count_parts(detector, height, width)
-        inference = inference_bytes(detector, height, width)
-        training = None
-        if optimizer in STATES:  # of another one we do not know what it keeps
-            training = training_bytes(detector, height, width, optimizer, averages)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SystemExit(f"{name}: {type(detector).__name__} cannot be counted ({error!r})") from error
-    return Summary(path.stem, height, width, parts, training, inference)
-
-
-def build(cfg: Config) -> nn.Module:
-    """The detector, without values where no shape depends on them."""
-    model = deepcopy(cfg.model)
-    model.backbone.init_cfg = None  # costs do not depend on weights
-    with torch.device("meta" if has_fixed_shapes(model) else "cpu"):
-        return MODELS.build(model)
-
-
-def image_size(cfg: Config, name: str) -> tuple[int, int]:
-    """Height and width of a landscape image as the config tests it."""
-    pipeline: list[Any] = ((cfg.get("test_dataloader") or {}).get("dataset") or {}).get("pipeline") or []
-    scale = next((step["scale"] for step in pipeline if step["type"] == "Resize" and "scale" in step), None)
-    if scale is None:
-        raise SystemExit(f"{name} does not fix the size of images: say it with --shape HEIGHT WIDTH")
-    return min(scale), max(scale)
-
-
-def padded(cfg: Config, shape: Sequence[int]) -> tuple[int, int]:
-    """As the data preprocessor pads an image of a shape."""
-    divisor = (cfg.model.get("data_preprocessor") or {}).get("pad_size_divisor", 1)
-    height, width = (-(-side // divisor) * divisor for side in shape)
-    return height, width

@@ -1,1 +1,1 @@
-"""Cost, peers and charts."""
+"""What a network costs and how long it takes, beside its peers, as tables and charts."""

@@ -81,8 +81,8 @@ def one_each(*shapes: Any, out_shape: Any, **others: Any) -> int:
 def multiply_adds(run: Callable[[], Any], *networks: nn.Module) -> tuple[int, Any]:
     """Multiply-adds, attention's included, of `run`, which runs `networks`, and what it returns.
 
-    Networks run as they are written. Convolutions and matrix products, as PyTorch's counter has them, and one for each element of norms,
-    activations, softmaxes and sums: about a hundredth of the whole.
+    Networks run as they are written. Convolutions and matrix products, as PyTorch's counter has them, and
+    one for each element of norms, activations, softmaxes and sums: about a hundredth of the whole.
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict.fromkeys(ELEMENTWISE, one_each))
     with torch.no_grad(), plain(*networks), counter:

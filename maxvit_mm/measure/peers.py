@@ -22,13 +22,13 @@ class Work(NamedTuple):
     dtype: str
     compiled: bool
     scaled: bool  # the partition: image / 32, or 7
+    autocast: bool = False  # the forward pass in bf16: float32 weights, cast at each call; else cast before
 
     def __str__(self) -> str:
+        dtype = f"{self.dtype} by autocast" if self.autocast else self.dtype
         how = "compiled" if self.compiled else "eager"
         partition = "image/32" if self.scaled else "7"
-        return (
-            f"{self.kind}, {self.batch} x {self.height} x {self.width}, {self.dtype}, {how}, P = {partition}"
-        )
+        return f"{self.kind}, {self.batch} x {self.height} x {self.width}, {dtype}, {how}, P = {partition}"
 
 
 @contextmanager
@@ -46,8 +46,12 @@ class CannotRunError(Exception):
     """A candidate that has no way to do a work."""
 
 
-def ours(work: Work, with_cp: bool = False) -> MaxViT:
-    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, with_cp=with_cp)
+def ours(work: Work, **arguments: Any) -> MaxViT:
+    return MaxViT("tiny", partition_size="scaled" if work.scaled else 7, **arguments)
+
+
+def ours_plain(work: Work) -> nn.Module:
+    return ours(work, implementation="plain")  # the network as the paper has it, nothing made faster
 
 
 def ours_deployed(work: Work) -> nn.Module:
@@ -76,10 +80,6 @@ def timm_network(work: Work) -> nn.Module:
     return timm.create_model(
         "maxvit_tiny_tf_224.in1k", num_classes=0, global_pool="", img_size=size, **options
     )
-
-
-def timm_channels_last(work: Work) -> nn.Module:
-    return timm_network(work).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def torchvision_network(work: Work) -> nn.Module:
@@ -117,14 +117,26 @@ def swin_tiny(work: Work) -> nn.Module:
     return SwinTransformer(drop_path_rate=0.0)
 
 
+def channels_last(build: Callable[[Work], nn.Module]) -> Callable[[Work], nn.Module]:
+    """The same candidate with its weights in the layout that PyTorch's convolutions are often quicker in."""
+
+    def in_that_layout(work: Work) -> nn.Module:
+        return build(work).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    return in_that_layout
+
+
 CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "maxvit_mm": ours,
+    "maxvit_mm, plain": ours_plain,
     "maxvit_mm, deployed": ours_deployed,
     "maxvit_mm, with_cp": ours_checkpointed,
     "timm": timm_network,
-    "timm, channels-last": timm_channels_last,
+    "timm, channels-last": channels_last(timm_network),
     "torchvision": torchvision_network,
+    "torchvision, channels-last": channels_last(torchvision_network),
     "vit-pytorch": vit_pytorch_network,
+    "vit-pytorch, channels-last": channels_last(vit_pytorch_network),
     "Swin-T (mmdet)": swin_tiny,
 }
-CHANNELS_LAST = ("timm, channels-last",)  # these get images in that layout too
+CHANNELS_LAST = [name for name in CANDIDATES if name.endswith("channels-last")]  # so do their images lie

@@ -16,10 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .. import fast  # noqa: F401  (fills the table of twins)
 from ..network import STRIDES, Trunk, deploy, find_convention, find_variant
 from ..network.mbconv import BN_EPS, BN_MOMENTUM
-from ..weights.checkpoint import CheckpointError
-from ..weights.file import Weights, read_weights
-from ..weights.loading import load_completely
-from ..weights.origins import recognise
+from ..weights import CheckpointError, Weights, load_completely, read_weights, recognise
 
 IMPLEMENTATION = "MAXVIT_MM_IMPLEMENTATION"  # in the environment; see `implementation` below
 

@@ -7,9 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..network import Head, Trunk, find_convention, find_variant
-from ..weights.checkpoint import CheckpointError
-from ..weights.file import read_weights
-from ..weights.loading import load_completely
+from ..weights import CheckpointError, load_completely, read_weights
 
 
 class MaxViTClassifier(nn.Module):

@@ -15,8 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from ..weights.checkpoint import CheckpointError
-from ..weights.loading import differences
+from ..weights import check_detector
 from .backbone import MaxViT
 from .curves import draw_curves
 
@@ -79,34 +78,10 @@ class CompleteLoadHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         source = getattr(runner, "_load_from", None) or "the checkpoint"
-        own = plain_names(unwrapped(runner.model).state_dict())
-        # With an average of the weights (EMA), a file holds them twice.
-        for key in ("state_dict", "ema_state_dict"):
-            if key in checkpoint or key == "state_dict":
-                check_fit(own, plain_names(checkpoint.get(key, checkpoint)), source, runner)
-
-
-def plain_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names without those of wrappers, and without the average's counter of steps."""
-    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "steps"}
-
-
-def check_fit(own: dict, state: dict, source: str, runner: Runner) -> None:
-    problems = differences(own, state)
-    if not problems:
-        return
-    if any(name.startswith("trunk.") for name in state):
-        raise CheckpointError(
-            f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
-            f"and model.backbone.init_cfg.checkpoint={source}"
-        )
-    may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-    if may_differ and all(tensor.isfinite().all() for tensor in state.values()):
-        backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
-        if not differences(*backbones):
+        may_differ = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+        problems = check_detector(unwrapped(runner.model), checkpoint, source, other_heads=may_differ)
+        if problems:
             runner.logger.warning(f"{source} fits only in part; the rest starts at random:\n{problems}")
-            return
-    raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
 
 
 @HOOKS.register_module()

@@ -1,1 +1,45 @@
-"""Released checkpoints -> ours, complete or an error; one file for each origin."""
+"""Checkpoints: read safely, recognised, translated, loaded whole. Other rooms import from here.
+
+In reading order:
+
+    checkpoint      a stranger's file, read without running code from it
+    file            its tensors and what our converter wrote about them, read and written whole
+    loading         tensors into a network: every one, or an error that names them
+    detector        a whole detector's checkpoint: every tensor accounted for
+    translation     another implementation's names and layouts, line by line
+    tensorflow, timm, torchvision, own
+                    one file for each origin of weights: its names, as such lines
+    origins         all of them, and how to tell them apart
+    architecture    which MaxViT some tensors belong to
+    normalization   how the images were normalised that they were trained on
+    conversion      released weights into ours, complete or an error
+"""
+
+from .architecture import Architecture
+from .checkpoint import CheckpointError
+from .conversion import Converted, convert, to_timm
+from .detector import check_detector, load_detector
+from .file import Weights, read_weights, write_weights
+from .loading import load_completely, shorten
+from .normalization import IMAGE_SIZES, NORMALIZATIONS
+from .origins import recognise
+from .translation import COUNTER
+
+__all__ = [
+    "COUNTER",
+    "IMAGE_SIZES",
+    "NORMALIZATIONS",
+    "Architecture",
+    "CheckpointError",
+    "Converted",
+    "Weights",
+    "check_detector",
+    "convert",
+    "load_completely",
+    "load_detector",
+    "read_weights",
+    "recognise",
+    "shorten",
+    "to_timm",
+    "write_weights",
+]

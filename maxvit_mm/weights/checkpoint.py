@@ -94,10 +94,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         with only_weights():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors, and loading it could run code: it was not loaded. "
-            f"PyTorch says: {first_reason(error)}"
-        ) from error
+        raise more_than_tensors(path, error) from error
     except (RuntimeError, EOFError, OSError, IndexError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path} is damaged or no PyTorch checkpoint ({first_reason(error)}): get it again"
@@ -134,10 +131,7 @@ def load_remotely(load: Callable) -> Callable:
             with only_weights():
                 return without_config(load(filename, map_location=map_location, **arguments))
         except pickle.UnpicklingError as error:
-            raise CheckpointError(
-                f"{filename} holds more than tensors, and loading it could run code: it was not loaded. "
-                f"PyTorch says: {first_reason(error)}"
-            ) from error
+            raise more_than_tensors(filename, error) from error
 
     return safely
 
@@ -162,6 +156,13 @@ def is_tensorflow(path: Path) -> bool:
     """Whether a path is a checkpoint of TensorFlow's: an index, a folder that holds one, or their prefix."""
     inside = path.is_dir() and any(path.glob("*.index"))
     return path.suffix == ".index" or inside or path.with_name(f"{path.name}.index").is_file()
+
+
+def more_than_tensors(file: str | Path, error: pickle.UnpicklingError) -> CheckpointError:
+    return CheckpointError(
+        f"{file} holds more than tensors, and loading it could run code: it was not loaded. "
+        f"PyTorch says: {first_reason(error)}"
+    )
 
 
 def first_reason(error: Exception) -> str:

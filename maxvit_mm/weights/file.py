@@ -44,15 +44,12 @@ def read_weights(filename: str, prefix: str | None = None) -> Weights:
         filename: a path, or whatever else MMEngine can load from.
         prefix: read only the names that begin so, and cut it off: 'backbone.' takes a backbone out of a
             trained detector.
+
+    Raises:
+        CheckpointError: where it cannot be read safely, or holds no such tensors.
     """
     checkpoint = CheckpointLoader.load_checkpoint(filename, map_location="cpu", logger="silent")
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
-    # OpenMMLab and timm keep it under 'state_dict', torchvision's training under 'model'.
-    state = next((checkpoint[key] for key in ("state_dict", "model") if key in checkpoint), checkpoint)
-    by_name = isinstance(state, dict) and all(isinstance(name, str) for name in state)
-    if not by_name or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
+    state = state_of(checkpoint, filename)
     for wrapper in ("module.", "_orig_mod."):  # of parallel and of compiled training
         if state and all(name.startswith(wrapper) for name in state):
             state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
@@ -66,6 +63,21 @@ def read_weights(filename: str, prefix: str | None = None) -> Weights:
         named = f" whose name begins with {prefix!r}" if prefix else ""
         raise CheckpointError(f"{filename} has no tensor{named}")
     return Weights(state, about)
+
+
+def state_of(checkpoint: Any, filename: str) -> dict[str, Tensor]:
+    """The tensors by name in what a file holds.
+
+    Raises:
+        CheckpointError: where it holds no such mapping.
+    """
+    if isinstance(checkpoint, dict):
+        # OpenMMLab and timm keep it under 'state_dict', torchvision's training under 'model'.
+        state = next((checkpoint[key] for key in ("state_dict", "model") if key in checkpoint), checkpoint)
+        by_name = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+        if by_name and all(isinstance(value, Tensor) for value in state.values()):
+            return state
+    raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
 
 
 def check_about(about: Any, filename: str) -> None:

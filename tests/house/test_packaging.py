@@ -41,7 +41,7 @@ def test_the_package_carries_configs_tools_and_class_names(installed):
     package = installed / "maxvit_mm"
     for name in ("model-index.yml", "configs/metafile.yml", "configs/_base_/runtime.py", "tools/train.py"):
         assert (package / ".mim" / name).is_file(), name
-    assert (package / "imagenet_1k.txt").is_file()
+    assert (package / "inference/imagenet_1k.txt").is_file()
     assert sorted(path.name for path in (package / ".mim/configs").glob("*.py")) == sorted(
         path.name for path in (ROOT / "configs").glob("*.py")
     )
@@ -49,9 +49,8 @@ def test_the_package_carries_configs_tools_and_class_names(installed):
 
 
 def test_an_installed_package_finds_its_configs_by_name_from_anywhere(installed, tmp_path):
-    program = (
-        "from maxvit_mm.commands.launch import find_config; print(find_config('mask_rcnn_maxvit_t_coco'))"
-    )
+    program = "from maxvit_mm.openmmlab.shipped_configs import find_config as find; "
+    program += "print(find('mask_rcnn_maxvit_t_coco'))"
     env = {**os.environ, "PYTHONPATH": str(installed)}
     said = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=env, capture_output=True, text=True, check=True

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from maxvit_mm.commands.summary import build
+from maxvit_mm.measure.config_cost import build
 from maxvit_mm.openmmlab.hardware import use_float32
 
 CONFIGS = ROOT / "configs"

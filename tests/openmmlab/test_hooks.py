@@ -14,7 +14,7 @@ from maxvit_mm.openmmlab.hooks import (
     normalization_problems,
     plain_datasets,
 )
-from maxvit_mm.weights.file import Weights, write_weights
+from maxvit_mm.weights import Weights, write_weights
 
 
 def annotation_file(path, names):

@@ -7,8 +7,7 @@ from peer_models import timm
 
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights.convert import convert
-from maxvit_mm.weights.file import write_weights
+from maxvit_mm.weights import convert, write_weights
 
 SIZES = ("tiny", "small", "base", "large", "xlarge")
 

@@ -8,7 +8,7 @@ from peer_models import maxvit_t
 from maxvit_mm import MaxViT
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights.checkpoint import CheckpointError
+from maxvit_mm.weights import CheckpointError
 
 
 def test_maps_and_logits_are_torchvisions(tmp_path):

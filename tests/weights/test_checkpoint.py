@@ -19,9 +19,7 @@ from safetensors.torch import save_file
 
 from maxvit_mm import MaxViT
 from maxvit_mm.openmmlab import backbone
-from maxvit_mm.weights import loading
-from maxvit_mm.weights.checkpoint import CheckpointError
-from maxvit_mm.weights.file import Weights, read_weights, write_weights
+from maxvit_mm.weights import CheckpointError, Weights, loading, read_weights, write_weights
 
 
 @pytest.fixture

@@ -19,11 +19,7 @@ from maxvit_mm import MaxViT
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights import tensorflow
-from maxvit_mm.weights.architecture import Architecture
-from maxvit_mm.weights.checkpoint import CheckpointError
-from maxvit_mm.weights.convert import convert
-from maxvit_mm.weights.file import read_weights
+from maxvit_mm.weights import Architecture, CheckpointError, convert, read_weights, tensorflow
 from maxvit_mm.weights.normalization import image_size_in, image_size_of, normalization_of
 
 DATA = FILES

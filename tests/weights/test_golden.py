@@ -12,8 +12,7 @@ from safetensors.torch import load_file
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights import tensorflow
-from maxvit_mm.weights.architecture import Architecture
+from maxvit_mm.weights import Architecture, tensorflow
 
 DATA = FILES
 GOLDEN = DATA / "golden"

@@ -1,0 +1,152 @@
+"""How long ours and its peers take: one after another in each round, in one process, medians."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from .cost import LiveBytes, multiply_adds
+from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
+
+Run = Callable[[], Any]
+Key = TypeVar("Key", bound=Hashable)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PARTITIONS = {"partition 7": False, "partition image / 32": True}  # whether scaled with the image
+
+
+class Row(NamedTuple):
+    """Medians of one work: seconds and peak bytes for each candidate, None where it cannot."""
+
+    work: Work
+    seconds: dict[str, float | None]
+    peak_bytes: dict[str, int | None]
+    multiply_adds: int
+    peak_rate: float  # FLOP/s of the machine's matrix product in this type, measured beside
+
+
+def prepare(name: str, work: Work, device: str) -> Run:
+    """A call that does `work` once; on a GPU it returns before it is done.
+
+    Raises:
+        CannotRunError: where the candidate has no way to do it, and what its own constructor raises.
+    """
+    torch.manual_seed(0)
+    network = CANDIDATES[name](work).to(device)
+    network.train(work.kind != "forward")  # Swin's returns nothing
+    images = torch.randn(work.batch, 3, work.height, work.width, device=device)
+    if name in CHANNELS_LAST:
+        images = images.contiguous(memory_format=torch.channels_last)
+    forward: Callable[[Tensor], Any] = torch.compile(network) if work.compiled else network
+    kind = DTYPES[work.dtype]
+    # Trained in mixed precision; for inference the whole network is cast, which is faster for all of them,
+    # unless autocast is what is asked for.
+    mixed = nullcontext() if kind is torch.float32 else torch.autocast(device, kind)
+    if work.kind == "forward" and not work.autocast:
+        network, images, mixed = network.to(kind), images.to(kind), nullcontext()
+
+    def infer() -> None:
+        with torch.no_grad(), mixed:
+            forward(images)
+
+    def train() -> None:
+        network.zero_grad()
+        with mixed:
+            out = forward(images)
+            total = sum(
+                each.float().square().mean() for each in (out if isinstance(out, tuple | list) else [out])
+            )
+        total.backward()
+
+    return infer if work.kind == "forward" else train
+
+
+def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: bool) -> Row:
+    """Time `names` in turn, `rounds` times over, after a warm-up of each."""
+    runs: dict[str, Run] = {}
+    peaks: dict[str, int | None] = dict.fromkeys(names)
+    for name in names:
+        try:
+            runs[name] = prepare(name, work, device)
+            runs[name]()  # warm-up, and compilation
+            if memory and not work.compiled:
+                peaks[name] = peak_of(runs[name], device)
+            runs[name]()
+        except (CannotRunError, ImportError, AssertionError, RuntimeError, ValueError) as error:
+            if name.startswith("maxvit_mm") and not isinstance(error, CannotRunError):
+                raise  # a peer may fail, ours may not
+            runs.pop(name, None)
+            print(f"  {name} cannot: {str(error).splitlines()[0][:100]}", flush=True)
+    medians = in_turn(runs, device, rounds)
+    seconds = {name: medians.get(name) for name in names}
+    with torch.device("meta"):
+        network = ours(work).eval()
+        images = torch.empty(work.batch, 3, work.height, work.width)
+    spent, _ = multiply_adds(lambda: network(images), network)
+    return Row(work, seconds, peaks, spent, matrix_rate(DTYPES[work.dtype], device))
+
+
+def in_turn(runs: Mapping[Key, Run], device: str, rounds: int) -> dict[Key, float]:
+    """Median seconds of each, one after another in each round: a busy moment falls on all of them."""
+    times: dict[Key, list[float]] = {key: [] for key in runs}
+    for _ in range(rounds):
+        for key, run in runs.items():
+            times[key].append(seconds_of(run, device))
+    return {key: statistics.median(all_of_them) for key, all_of_them in times.items()}
+
+
+def seconds_of(run: Run, device: str) -> float:
+    """How long one call takes; on a GPU by the GPU's own clock."""
+    if device == "cuda":
+        started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        started.record()
+        run()
+        ended.record()
+        ended.synchronize()
+        return started.elapsed_time(ended) / 1e3
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def peak_of(run: Run, device: str) -> int:
+    """Peak bytes of the tensors that one call makes, beside parameters and images."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    with LiveBytes() as live:
+        run()
+    return live.peak
+
+
+def matrix_rate(kind: torch.dtype, device: str, side: int = 2048) -> float:
+    """The best FLOP/s of a matrix product of `side` squared."""
+    a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+
+    def product() -> None:
+        torch.mm(a, b)
+
+    # Ten after a warm-up; fewer where one takes seconds, as in bf16 on a CPU that has no instruction for it.
+    times = [seconds_of(product, device)]
+    while len(times) < 11 and sum(times) < 5:
+        times.append(seconds_of(product, device))
+    return 2 * side**3 / min(times)
+
+
+def growth(sides: Sequence[int], device: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds of the forward pass of ours, deployed, on square images of these sides, by partition."""
+    runs: dict[tuple[str, int], Run] = {}
+    for side in sides:
+        for name, scaled in PARTITIONS.items():
+            work = Work("forward", 1, side, side, "fp32", compiled=False, scaled=scaled)
+            runs[name, side] = prepare("maxvit_mm, deployed", work, device)
+            runs[name, side]()  # warm-up
+    medians = in_turn(runs, device, rounds)
+    return {name: [medians[name, side] for side in sides] for name in PARTITIONS}

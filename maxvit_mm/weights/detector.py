@@ -1,0 +1,83 @@
+"""A whole detector's checkpoint: every tensor accounted for, before a run or a prediction starts.
+
+MMEngine loads what fits and goes on, with random weights for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from .checkpoint import CheckpointError
+from .file import state_of
+from .loading import differences
+
+
+def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
+    """Load a trained detector, every tensor, or nothing.
+
+    Args:
+        source: a path, or whatever else MMEngine can load from.
+
+    Returns:
+        what the checkpoint says about itself: MMEngine keeps classes and palette under 'dataset_meta'.
+
+    Raises:
+        CheckpointError: where it cannot be read, or names every tensor that is missing, left over, misshapen
+            or not finite.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+    state = state_of(checkpoint, source)
+    check_detector(detector, {**checkpoint, "state_dict": state}, source)
+    detector.load_state_dict(plain_names(state))
+    return checkpoint.get("meta") or {}
+
+
+def check_detector(
+    detector: nn.Module, checkpoint: Mapping[str, Any], source: str, other_heads: bool = False
+) -> str:
+    """Account for every tensor of a checkpoint that is about to be loaded into a detector.
+
+    Args:
+        checkpoint: as MMEngine reads it. Saved in a run with an average of the weights (EMA) it holds them
+            twice, and both are looked at.
+        source: where it is from, for the message.
+        other_heads: only the backbone has to fit, for heads of other classes may start at random.
+
+    Returns:
+        what does not fit, a line a kind; empty where everything does.
+
+    Raises:
+        CheckpointError: names every tensor that is missing, left over, misshapen or not finite.
+    """
+    own = plain_names(detector.state_dict())
+    states = [checkpoint.get("state_dict", checkpoint)]
+    if "ema_state_dict" in checkpoint:
+        states.append(checkpoint["ema_state_dict"])
+    found = (what_differs(own, plain_names(state), source, other_heads) for state in states)
+    return "\n".join(dict.fromkeys(filter(None, found)))  # of an average mostly the same lines
+
+
+def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names without those of wrappers, and without the average's counter of steps."""
+    return {name.removeprefix("module."): tensor for name, tensor in state.items() if name != "steps"}
+
+
+def what_differs(own: dict[str, Tensor], state: dict[str, Tensor], source: str, other_heads: bool) -> str:
+    """`check_detector` for one set of tensors: `own` the detector's, `state` those of the checkpoint."""
+    problems = differences(own, state)
+    if not problems:
+        return ""
+    if any(name.startswith("trunk.") for name in state):
+        raise CheckpointError(
+            f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
+            f"and model.backbone.init_cfg.checkpoint={source}"
+        )
+    if other_heads and all(tensor.isfinite().all() for tensor in state.values()):
+        backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
+        if not differences(*backbones):
+            return problems
+    raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")

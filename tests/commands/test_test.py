@@ -1,0 +1,92 @@
+"""Evaluation as a user starts it."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from runs import PICO, QUICK, refusal
+
+from maxvit_mm.commands.test import main as evaluate
+from maxvit_mm.commands.test import use_tta
+from maxvit_mm.openmmlab.shipped_configs import find_config
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def test_evaluation_writes_predictions_and_draws_pictures(trained, shapes, tmp_path):
+    options = ["--data", str(shapes), "--out", "found.pkl", "--show-dir", str(tmp_path / "pictures")]
+    metrics = evaluate([PICO, str(trained / "iter_2.pth"), *options, "--cfg-options", *QUICK])
+    assert {"coco/bbox_mAP", "coco/segm_mAP"} <= metrics.keys()
+    assert len(pickle.loads(Path("found.pkl").read_bytes())) == 3  # ours, written a line above
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+
+
+def test_evaluation_needs_no_training_split(trained, shapes, tmp_path):
+    folder = shutil.copytree(shapes, tmp_path / "val_only")
+    shutil.rmtree(folder / "train2017")
+    (folder / "annotations/instances_train2017.json").unlink()
+    options = ["--data", str(folder), "--cfg-options", *QUICK]
+    assert "coco/bbox_mAP" in evaluate([PICO, str(trained / "iter_2.pth"), *options])
+
+
+def test_test_time_augmentation_keeps_the_masks(trained, shapes):
+    options = ["--data", str(shapes), "--tta", "--cfg-options", *QUICK]
+    metrics = evaluate([PICO, str(trained / "iter_2.pth"), *options])
+    assert "coco/segm_mAP" in metrics
+
+
+def test_the_views_of_test_time_augmentation_differ_and_the_truth_is_the_images_own(shapes):
+    cfg = Config.fromfile(find_config(PICO))
+    cfg.test_dataloader.dataset.update(data_root=str(shapes))
+    plain = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    use_tta(cfg)
+    views = DATASETS.build(cfg.test_dataloader.dataset)[0]
+    assert [sample.flip for sample in views["data_samples"]] == [False, True]
+    assert views["inputs"][0].equal(plain["inputs"])
+    assert views["inputs"][1].equal(plain["inputs"].flip(2))
+    truth, own = (sample.gt_instances.bboxes for sample in (views["data_samples"][0], plain["data_samples"]))
+    assert truth.tensor.equal(own.tensor)
+
+
+def test_a_deployed_backbone_finds_the_same(trained, shapes, tmp_path):
+    checkpoint = trained / "iter_2.pth"
+    before = checkpoint.read_bytes()
+    arguments = [PICO, str(checkpoint), "--data", str(shapes), "--work-dir", "w"]
+    options = [
+        "--cfg-options",
+        *QUICK,
+        "model.test_cfg.rcnn.score_thr=0.0",
+        "model.test_cfg.rcnn.max_per_img=20",
+    ]
+    options += [
+        "custom_hooks.5.type=EMAHook"
+    ]  # of a config with averages; it must not exchange folded weights
+    found = []
+    for more in ([], ["--deploy"]):
+        evaluate([*arguments, *more, "--out", str(tmp_path / "found.pkl"), *options])
+        found.append(pickle.loads((tmp_path / "found.pkl").read_bytes()))
+    for plain, deployed in zip(*found, strict=True):
+        scores = (sample["pred_instances"]["scores"] for sample in (plain, deployed))
+        torch.testing.assert_close(*scores, rtol=1e-3, atol=1e-5)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_wrong_checkpoint_is_refused_without_a_traceback(shapes, tmp_path):
+    assert "no checkpoint" in refusal(evaluate, PICO, "none.pth", "--data", str(shapes))
+    Path("page.pth").write_text("<html>")
+    assert "web page" in refusal(evaluate, PICO, "page.pth", "--data", str(shapes))
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_not_evaluated(shapes):
+    torch.save({"state_dict": {"some.weight": torch.zeros(3)}}, "other.pth")
+    message = refusal(evaluate, PICO, "other.pth", "--data", str(shapes), "--cfg-options", *QUICK)
+    assert "other.pth does not fit this detector; nothing was started" in message
+    assert "1 left over: some.weight" in message
+
+
+def test_predictions_are_written_as_what_they_are():
+    assert ".pkl" in refusal(evaluate, PICO, "c.pth", "--out", "found.json")

@@ -1,0 +1,32 @@
+"""Short runs of the commands as a user starts them, on a few images of the embedded data set."""
+
+import pytest
+from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
+
+PICO = "mask_rcnn_maxvit_pico_shapes"
+QUICK = ["train_dataloader.batch_size=2", "train_dataloader.num_workers=0", "val_dataloader.num_workers=0"]
+QUICK += ["train_dataloader.persistent_workers=False", "val_dataloader.persistent_workers=False"]
+QUICK += ["test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
+TWO_STEPS = [*QUICK, "train_cfg.max_iters=2", "train_cfg.val_interval=2"]
+TWO_STEPS += ["default_hooks.checkpoint.interval=1", "default_hooks.logger.interval=1"]
+TWO_STEPS += ["default_hooks.visualization.interval=1"]
+
+
+def pretrained(path) -> list[str]:
+    """Options that start the backbone from a file."""
+    return ["model.backbone.init_cfg.type=Pretrained", f"model.backbone.init_cfg.checkpoint={path}"]
+
+
+def refusal(command, *arguments) -> str:
+    """What a command says when it stops."""
+    with pytest.raises(SystemExit) as caught:
+        command([str(argument) for argument in arguments])
+    return str(caught.value)
+
+
+def forget_runs() -> None:
+    """Drop MMEngine's process-wide instances of another run."""
+    for kind in (MMLogger, Visualizer):
+        for held in (kind, *kind.__subclasses__()):
+            held._instance_dict.clear()
