@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
             if group is None:
                 found = torch.batch_norm_update_stats(x, *running, norm.momentum)
                 return cls(*found, True, norm.eps, None)
-            copies = (each.clone() for each in running)
+            copies = running[0].clone(), running[1].clone()
             of_this = torch.batch_norm_update_stats(x, *copies, norm.momentum)
             count = x.numel() // x.shape[1]
             mean, variance, total = over_processes(*of_this, count, group)
