@@ -1,32 +1,90 @@
-# `make` lists the targets. Everything runs in an environment that tools/environment.py sets up first.
+# `make` lists the targets. Each sets up its environment first: pip fills it, tools/doctor.py looks it over, and only
+# then is a stamp written there. A set-up that was killed leaves no stamp, so the next run goes on from there.
 PYTHON ?= python3
 ARGS ?=
 
-RUN := $(PYTHON) tools/environment.py
+# The environment that is active, of venv or conda (whose base counts as none), else .venv. Two more are always ours.
+CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
+ACTIVE := $(firstword $(wildcard $(addsuffix /bin/python,$(VIRTUAL_ENV) $(CONDA))))
+ENV := $(patsubst $(CURDIR)/%,%,$(patsubst %/bin/python,%,$(or $(ACTIVE),.venv/bin/python)))
+STAMP := .maxvit_mm-$(firstword $(shell pwd -P | cksum))# another clone's stamp says nothing about this one
+MAIN := $(ENV)/$(STAMP)
+COMPILED := .venv-compiled/$(STAMP)
+PEERS := .venv-peers/$(STAMP)
+
+# For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
+RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
 .PHONY: help demo test test-compiled test-peers benchmark clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
-demo:  ## set up, train a tiny detector and show what it finds
-	@$(RUN) -- tools/demo.py $(ARGS)
+demo: $(MAIN)  ## set up, train a tiny detector and show what it finds
+	$(RUN) tools/demo.py $(ARGS)
 
-test:  ## set up, check style and types, run the tests (ARGS='-k partition' goes to pytest)
-	@$(RUN) --test -- -m ruff check .
-	@$(RUN) --test -- -m ruff format --check .
-	@$(RUN) --test -- -m mypy
-	@$(RUN) --test -- -m pytest $(ARGS)
+test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partition' goes to pytest)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest $(ARGS)
 
-test-compiled:  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
-	@$(RUN) --compiled --test -- -m pytest -o norecursedirs=peers $(ARGS)
+test-compiled: $(COMPILED)  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
+	$(RUN) -m pytest -o norecursedirs=peers $(ARGS)
 
-test-peers:  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
-	@$(RUN) --peers --test -- -m pytest -o norecursedirs=none tests/peers tests/test_golden.py $(ARGS)
+test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
+	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
 
-benchmark:  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
-	@$(RUN) --peers -- tools/benchmark.py $(ARGS)
+benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
+	$(RUN) tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
 	rm -rf .venv .venv-compiled .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -f $(ENV)/.maxvit_mm-*
 	find configs maxvit_mm tests tools -name __pycache__ -prune -exec rm -rf {} +
+
+# --- the set-up ---
+
+PY = $(@D)/bin/python
+PIP = $(PY) -m pip
+LOCK = $(if $(shell command -v flock 2>/dev/null),flock $(@D))
+PINS = $(@D)/.maxvit_mm-constraints.txt
+# One pip at a time, even one that outlived a killed `make`; the compiler finds ninja beside our Python.
+INSTALL = PATH="$$(cd $(@D)/bin && pwd):$$PATH" $(LOCK) $(PIP) install -c $(PINS)
+WHEELS = $(INSTALL) --only-binary :all:
+LITE = $$($(PIP) show -q mmcv 2>/dev/null || echo lite,)# never over an mmcv that is there
+EXTRAS = $(LITE)test
+$(PEERS): EXTRAS = $(LITE)test,peers
+$(COMPILED): EXTRAS = test
+$(PEERS): LOOK = --peers
+$(COMPILED): LOOK = --compiled
+$(COMPILED): TOOLS = wheel ninja psutil
+# The build must see our torch, and a wheel in pip's cache may be for another one.
+$(COMPILED): COMPILE = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
+	MMCV_WITH_OPS=1 $(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv; }
+
+# A stamp is old when our files are newer, or site-packages, where pip's last change shows.
+# As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
+# Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
+.SECONDEXPANSION:
+$(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
+	@echo 'Setting up $(@D): a minute, or several.'
+	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
+	@$(PY) tools/doctor.py --before $(LOOK)
+	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours) > $(PINS)
+	@$(WHEELS) 'setuptools>=64,<81' $(TOOLS)
+	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
+	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
+		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --no-deps --only-binary :all:
+	@$(COMPILE)
+	@$(PY) tools/doctor.py $(LOOK)
+	@touch $@
+
+# A torch that the base Python has shows through where it is new enough.
+SHARE = import importlib.metadata as m, sys; \
+	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
+NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: PYTHON=python3.11")
+.venv/bin/python .venv-compiled/bin/python .venv-peers/bin/python:
+	@$(PYTHON) -c '$(NEW)'
+	@$(PYTHON) -m venv --clear --without-pip \
+		$$($(PYTHON) -c '$(SHARE)' 2>/dev/null && echo --system-site-packages) $(@:/bin/python=)

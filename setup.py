@@ -63,7 +63,10 @@ setup(
         "compiled": ["mmcv==2.1.0"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "test": ["pytest", "ruff", "mypy"],
-        # Implementations to compare with, for `make test-peers` and `make benchmark`.
-        "peers": ["timm", "torchvision", "vit-pytorch", "tensorflow-cpu"],
+        # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
+        "peers": [
+            *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),
+            *("peft", "onnx", "onnxscript", "onnxruntime"),
+        ],
     },
 )

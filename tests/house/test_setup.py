@@ -1,0 +1,246 @@
+"""The set-up in the Makefile, with Python and pip played by a script: nothing is installed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+# Writes down what it is asked for. It fails where $FAILS says, and makes folders where venv and pip do.
+PLAYER = """#!/bin/sh
+echo "$@" >> "$CALLS"
+home=$(dirname "$(dirname "$0")")
+case "$*" in
+    "${FAILS:-never}"*) exit 137 ;;
+    *"pip show -q mmcv") exit 1 ;;
+    "-m pip install "*) mkdir -p "$home/lib/python3.11/site-packages/$(date +%N)" ;;
+    "-m venv "*) for last; do :; done; rm -rf "$last"; mkdir -p "$last/bin"; cp "$0" "$last/bin/python" ;;
+    *"echo --system-site-packages"*|*importlib.metadata*) exit 1 ;;
+esac
+"""
+INSTALL = r"-m pip install -c \S+ --only-binary :all:"
+DOCTOR = "tools/doctor.py"
+
+
+class Clone:
+    """A clone with the Makefile, and the Python `python3` in `bin`."""
+
+    def __init__(self, folder):
+        self.root = folder / "the clone"
+        (self.root / "tools").mkdir(parents=True)
+        for name in ("Makefile", "setup.py", "tools/pins.txt"):
+            shutil.copy(ROOT / name, self.root / name)
+        self.python = folder / "bin" / "python3"
+        self.add_python(self.python)
+        self.variables = {}
+
+    def add_python(self, path):
+        path.parent.mkdir(parents=True)
+        path.write_text(PLAYER)
+        path.chmod(0o755)
+
+    def make(self, *words, **variables):
+        """The exit status of `make`, and what Python was asked for, call by call."""
+        calls = self.root.parent / "calls"
+        calls.write_text("")
+        # Without the variables that this run's own `make` has set.
+        env = {"PATH": f"{self.python.parent}:{os.environ['PATH']}", "CALLS": str(calls), **variables}
+        child = subprocess.run(["make", *words], cwd=self.root, env=env, capture_output=True, text=True)
+        self.said = child.stdout + child.stderr
+        return child.returncode, calls.read_text().splitlines()
+
+    def stamps(self, environment=".venv"):
+        return list((self.root / environment).glob(".maxvit_mm-[0-9]*"))
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return Clone(tmp_path)
+
+
+def asked(calls, pattern):
+    """Where among the calls the pattern is first met; -1 where it is not."""
+    return next((place for place, call in enumerate(calls) if re.match(pattern, call)), -1)
+
+
+def test_the_set_up_makes_an_environment_fills_it_and_has_it_looked_over(clone):
+    status, calls = clone.make("demo", "ARGS=--steps 3")
+    assert status == 0, clone.said
+    order = [
+        "-m venv --clear --without-pip .venv$",
+        "tools/doctor.py --before$",
+        "tools/constraints.py ours$",
+        f"{INSTALL} setuptools>=64,<81$",
+        # As a path: else a folder beside the clone imports the clone's.
+        rf"{INSTALL} --no-build-isolation --config-settings editable_mode=compat -e \.\[lite,test\]$",
+        f"{DOCTOR}$",
+        "tools/demo.py --steps 3$",
+    ]
+    places = [asked(calls, pattern) for pattern in order]
+    assert -1 not in places, list(zip(order, places, strict=True))
+    assert places == sorted(places)
+    assert len(clone.stamps()) == 1
+
+
+def test_an_environment_with_a_stamp_is_left_alone(clone):
+    clone.make("test")
+    status, calls = clone.make("test", "ARGS=-k partition")
+    assert status == 0
+    assert calls == ["-m ruff check .", "-m ruff format --check .", "-m mypy", "-m pytest -k partition"]
+    assert clone.make("demo")[1] == ["tools/demo.py"]
+
+
+@pytest.mark.parametrize("fails", ["-m pip install", "tools/doctor.py --before", f"{DOCTOR}"])
+def test_a_set_up_that_fails_or_is_killed_leaves_no_stamp_and_the_next_one_finishes(clone, fails):
+    status, calls = clone.make("demo", FAILS=fails)
+    assert status != 0
+    assert "tools/demo.py" not in calls
+    assert not clone.stamps()
+    status, calls = clone.make("demo")
+    assert status == 0
+    assert asked(calls, INSTALL) >= 0
+    assert asked(calls, "-m venv") == -1  # what is there is finished, not thrown away
+    assert clone.stamps()
+
+
+def test_a_change_of_the_pins_or_by_pip_is_looked_over(clone):
+    clone.make("demo")
+    for changed in ("tools/pins.txt", "setup.py", ".venv/lib/python3.11/site-packages"):
+        for stamp in clone.stamps():
+            os.utime(stamp)
+        future = clone.stamps()[0].stat().st_mtime + 1
+        os.utime(clone.root / changed, (future, future))
+        assert asked(clone.make("-n", "demo")[1], "x") == -1  # Python is not asked by -n
+        assert "tools/doctor.py" in clone.said, changed
+        os.utime(clone.root / changed, (future - 100, future - 100))
+        clone.make("-n", "demo")
+        assert "tools/doctor.py" not in clone.said, changed
+
+
+def test_the_stamp_of_another_clone_is_not_ours(clone):
+    clone.make("demo")
+    clone.root = clone.root.rename(clone.root.with_name("moved"))
+    assert asked(clone.make("demo")[1], INSTALL) >= 0
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(clone):
+    clone.make("demo")
+    python = clone.root / ".venv/bin/python"
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    assert asked(clone.make("demo")[1], "-m venv --clear") >= 0
+
+
+def test_a_python_that_is_too_old_is_refused_before_anything_is_made(clone):
+    status, calls = clone.make("demo", FAILS="-c import sys; sys.version_info < (3, 10)")
+    assert status != 0
+    assert len(calls) == 1
+    assert not (clone.root / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "used"),
+    [
+        ({}, ".venv"),
+        ({"VIRTUAL_ENV": "theirs"}, "theirs"),
+        ({"VIRTUAL_ENV": "deleted"}, ".venv"),
+        ({"CONDA_PREFIX": "theirs"}, "theirs"),
+        ({"CONDA_PREFIX": "theirs", "CONDA_DEFAULT_ENV": "detection"}, "theirs"),
+        ({"CONDA_PREFIX": "theirs", "CONDA_DEFAULT_ENV": "base"}, ".venv"),
+        ({"CONDA_PREFIX": "other", "VIRTUAL_ENV": "theirs"}, "theirs"),
+    ],
+)
+def test_the_active_environment_is_the_one_that_is_used(clone, tmp_path, variables, used):
+    for name in ("theirs", "other"):
+        clone.add_python(tmp_path / name / "bin" / "python")
+    places = {name: str(tmp_path / value) for name, value in variables.items()}
+    places.update({k: v for k, v in variables.items() if k == "CONDA_DEFAULT_ENV"})
+    status, calls = clone.make("demo", **places)
+    assert status == 0, clone.said
+    assert clone.stamps(tmp_path / used if used == "theirs" else used)
+    assert (asked(calls, "-m venv") == -1) == (used == "theirs")
+    assert (asked(calls, "tools/constraints.py ours") == -1) == (used == "theirs")
+
+
+def test_an_active_venv_of_the_clone_is_ours(clone):
+    clone.make("demo")
+    assert clone.make("demo", VIRTUAL_ENV=str(clone.root / ".venv"))[1] == ["tools/demo.py"]
+
+
+def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
+    status, calls = clone.make("test-compiled", FAILS="-c import torch, mmcv._ext")
+    assert status == 0, clone.said
+    assert asked(calls, rf"{INSTALL} setuptools>=64,<81 wheel ninja psutil$") >= 0
+    assert asked(calls, rf"{INSTALL} .*-e \.\[test\]$") >= 0
+    built = asked(calls, r"-m pip install .* --no-build-isolation --no-binary mmcv --no-cache-dir mmcv$")
+    assert calls[built - 1] == "-m pip uninstall -y mmcv"
+    assert calls[built + 1] == "tools/doctor.py --compiled"
+    clone.make("-n", "test-compiled", "-W", "setup.py")
+    assert "MMCV_WITH_OPS=1" in clone.said
+
+
+def test_ops_that_load_are_not_compiled_again(clone):
+    calls = clone.make("test-compiled")[1]
+    assert asked(calls, ".*--no-binary mmcv") == -1
+
+
+def test_the_peers_have_an_environment_of_their_own_even_beside_an_active_one(clone, tmp_path):
+    clone.add_python(tmp_path / "theirs" / "bin" / "python")
+    status, calls = clone.make("benchmark", VIRTUAL_ENV=str(tmp_path / "theirs"))
+    assert status == 0, clone.said
+    assert asked(calls, rf"{INSTALL} .*-e \.\[lite,test,peers\]$") >= 0
+    assert asked(calls, "tools/doctor.py --peers$") >= 0
+    assert clone.stamps(".venv-peers")
+
+
+# --- constraints ---
+
+
+def constraints(tmp_path, *arguments, **packages):
+    """The lines of tools/constraints.py beside these packages, less all but a few pins."""
+    tmp_path.mkdir(exist_ok=True)
+    for name, version in packages.items():
+        folder = tmp_path / f"{name}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (tmp_path / "pins.txt").write_text(
+        '# why\ntorch==2.13.0\nnumpy==2.2.6; python_version < "3.11"\neinops==1\n'
+    )
+    shutil.copy(ROOT / "tools/constraints.py", tmp_path)
+    command = [sys.executable, "-S", tmp_path / "constraints.py", *arguments]
+    said = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    ).stdout
+    return [line for line in said.splitlines() if line[0] != "#"]
+
+
+PINS = ["torch==2.13.0", 'numpy==2.2.6; python_version < "3.11"', "einops==1"]
+
+
+def test_our_environment_is_held_to_every_pin(tmp_path):
+    assert constraints(tmp_path / "a", "ours") == PINS
+    assert constraints(tmp_path / "b", "ours", numpy="1.26.4") == PINS
+    built = constraints(tmp_path / "c", "ours", torch="2.13.0+cpu", numpy="1.26.4")
+    assert built == ["torch==2.13.0+cpu", *PINS[1:]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["ours"]])
+def test_a_torch_of_the_users_choice_stays_to_the_letter_and_so_does_what_is_beside_it(tmp_path, arguments):
+    held = constraints(tmp_path, *arguments, torch="2.6.0+cpu", numpy="1.26.4")
+    assert held == ["torch==2.6.0+cpu", "einops==1"]
+
+
+def test_what_an_active_environment_has_stays_and_what_it_lacks_is_pinned(tmp_path):
+    assert constraints(tmp_path, numpy="1.26.4") == ["torch==2.13.0", "einops==1"]
+
+
+def test_every_requirement_is_pinned():
+    listed = (ROOT / "setup.py").read_text().partition("install_requires=")[2]
+    code = re.sub(r"#.*", "", listed)
+    wanted = set(re.findall(r'"([a-z][a-z-]+)(?:[=<>][^"]*)?"(?!:)', code))
+    pinned = set(re.findall(r"^([a-z0-9-]+)==\S+", (ROOT / "tools" / "pins.txt").read_text(), re.MULTILINE))
+    assert {"torch", "mmdet", "mmcv-lite", "pytest", "onnxruntime"} <= wanted
+    assert wanted <= pinned
