@@ -10,6 +10,7 @@ from torch import nn
 from maxvit_mm.fast.cpu import attention, onednn, pieces
 from maxvit_mm.measure.cost import LiveBytes
 from maxvit_mm.network import Trunk, deploy, find_convention, find_variant
+from maxvit_mm.network.twins import listening
 from maxvit_mm.network.twins import plain as as_written
 
 SIZES = [(64, 64), (97, 161), (200, 333)]
@@ -107,14 +108,48 @@ def test_in_bf16_attention_is_near_that_in_fp32_for_few_tokens_and_for_many(n, b
         assert (found - exact).abs().max() < (2**-7 if is_exact else bound) * exact.abs().max()
 
 
-def test_under_autocast_it_is_as_close_to_fp32_as_the_network_as_it_is_written():
-    network, images = trunk(), torch.randn(1, 3, 97, 161)
+@pytest.fixture
+def bf16_anywhere(monkeypatch):
+    """oneDNN's operators in PyTorch's own, for processors on which it does not compute in bf16."""
+
+    def followed(x, gelu=None, residual=None):
+        x = x if gelu is None else nn.functional.gelu(x, approximate=gelu)
+        return x if residual is None else x + residual
+
+    def linear(x, weight, bias=None, gelu=None, residual=None, keep=False):
+        return followed(nn.functional.linear(x, weight.flatten(1), bias), gelu, residual)
+
+    def pointwise(x, weight, bias, gelu=None, residual=None, keep=False):
+        return followed(nn.functional.conv2d(x, weight, bias), gelu, residual)
+
+    def convolution(x, weight, bias, stride, padding, groups, gelu):
+        return followed(nn.functional.conv2d(x, weight, bias, stride, padding, groups=groups), gelu)
+
+    if not onednn.BF16:
+        for function in (linear, pointwise, convolution):
+            monkeypatch.setattr(onednn, function.__name__, function)
+        monkeypatch.setattr(onednn, "BF16", True)
+
+
+@pytest.mark.parametrize("is_deployed", [False, True])
+@pytest.mark.parametrize("how", ["autocast", "cast"])
+def test_in_bf16_the_twins_run_and_are_as_close_to_fp32_as_what_is_written(bf16_anywhere, how, is_deployed):
+    network, images, chosen = trunk(), torch.randn(1, 3, 97, 161), []
     with torch.no_grad():
         exact = network(images)
-        with torch.autocast("cpu", torch.bfloat16):
-            found = network(images)
+        if is_deployed:
+            deploy(network)
+        if how == "cast":
+            network, images = network.bfloat16(), images.bfloat16()
+        with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+            with listening(chosen.append):
+                found = network(images)
             with as_written(network):
                 expected = network(images)
+    assert {(choice.seam, choice.runs) for choice in chosen} == {
+        ("Stem.forward", "cpu"),
+        ("MaxViTBlock.forward", "cpu"),
+    }
     for one, other, fp32 in zip(found, expected, exact, strict=True):
         assert one.dtype == other.dtype == torch.bfloat16
         assert (one - fp32).abs().mean() < 1.2 * (other - fp32).abs().mean()
