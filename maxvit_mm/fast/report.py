@@ -57,7 +57,7 @@ def report(network: nn.Module, images: Tensor) -> Report:
     with listening(choices.append), undisturbed(network, images):
         network(images)
     found: dict[tuple, list[str]] = {}
-    for choice in choices:
+    for choice in (choice for choice in choices if choice.layer in names):  # not another thread's
         key = choice.seam, choice.runs, choice.why_not
         found.setdefault(key, []).append(names[choice.layer])
     rows = [Row(seam, tuple(layers), runs, why_not) for (seam, runs, why_not), layers in found.items()]

@@ -28,6 +28,8 @@ KNOWN = {
     )
 }
 OURS = __name__.rpartition(".")[0]
+PATCHABLE = {"forward", "narrow", "attend"}  # methods with twins, and what they call
+WEIGHTS = {nn.Parameter, Tensor, type(None)}
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -149,11 +151,18 @@ def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
 def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
     """The first of a layer's inner modules, with all in them, that has been touched, and how."""
     for name in names:
-        for inner, module in layer.get_submodule(name).named_modules(prefix=name):
-            reason = touched(module)
-            if reason is not None:
-                return f"{inner} {reason}"
+        inner = layer.get_submodule(name)
+        if any(map(touched, each_in(inner))):  # names are slow to make: only where they are asked for
+            return next(f"{n} {how}" for n, m in inner.named_modules(prefix=name) if (how := touched(m)))
     return None
+
+
+def each_in(module: nn.Module) -> Iterator[nn.Module]:
+    """A module and all in it."""
+    yield module
+    for child in module._modules.values():
+        if child is not None:
+            yield from each_in(child)
 
 
 def touched(module: nn.Module) -> str | None:
@@ -161,20 +170,19 @@ def touched(module: nn.Module) -> str | None:
 
     Calling it then does something that a twin, which reads the weights, would leave out.
     """
-    if any(getattr(module, hooks) for hooks in HOOKS):
+    own = module.__dict__
+    if any(map(own.get, HOOKS)):
         return "has a hook"
-    if type(module).forward not in KNOWN and not type(module).__module__.startswith(OURS):
-        return f"is a {type(module).__name__}"
-    if "forward" in module.__dict__ or any(name in module.__dict__ for name in PATCHABLE):
+    kind = type(module)
+    if kind.forward not in KNOWN and not kind.__module__.startswith(OURS):
+        return f"is a {kind.__name__}"
+    if not PATCHABLE.isdisjoint(own):
         return "has a method of its own"
-    if "parametrizations" in module._modules:
+    if "parametrizations" in own["_modules"]:
         return "is parametrised"
-    if any(type(p) not in (nn.Parameter, Tensor) for p in module._parameters.values() if p is not None):
+    if not WEIGHTS.issuperset(map(type, own["_parameters"].values())):
         return "has weights of another kind"
     return None
-
-
-PATCHABLE = ("narrow", "attend")  # methods with twins that are not called as a module
 
 
 def is_exporting() -> bool:
