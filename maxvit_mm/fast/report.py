@@ -51,6 +51,9 @@ def report(network: nn.Module, images: Tensor) -> Report:
 
     Returns:
         a row for each method that may have twins and each way it runs; `print` shows a table.
+
+    Raises:
+        ValueError: where no layer of MaxViT is seen to run, as in a network that has been compiled.
     """
     names = {module: name for name, module in network.named_modules()}
     choices: list[Choice] = []
@@ -60,6 +63,8 @@ def report(network: nn.Module, images: Tensor) -> Report:
     for choice in (choice for choice in choices if choice.layer in names):  # not another thread's
         key = choice.seam, choice.runs, choice.why_not
         found.setdefault(key, []).append(names[choice.layer])
+    if not found:
+        raise ValueError("no layer of MaxViT was seen to run: give `report` the network, not a compiled one")
     rows = [Row(seam, tuple(layers), runs, why_not) for (seam, runs, why_not), layers in found.items()]
     outer = [Row(seam, (), "in an outer twin", ()) for seam in SEAMS]
     return Report([*rows, *(row for row in outer if row.seam not in {row.seam for row in rows})])

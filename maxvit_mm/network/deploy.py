@@ -25,6 +25,8 @@ def deploy(network: Network) -> Network:
     It cannot be trained afterwards.
     """
     for module in network.modules():
+        if not isinstance(module, Layer) or module.deployed:
+            continue
         if isinstance(module, Stem):
             replace(module.conv1, fold_backward(module.conv1, module.norm))
             module.norm = nn.Identity().eval()
@@ -32,8 +34,7 @@ def deploy(network: Network) -> Network:
             replace(module.expand, fold_expand(module))
             replace(module.depthwise, fold_backward(module.depthwise, module.norm2))
             module.pre_norm = module.norm1 = module.norm2 = nn.Identity().eval()
-        if isinstance(module, Layer):
-            module.deployed = True
+        module.deployed = True
     return network.requires_grad_(False)
 
 
@@ -61,6 +62,8 @@ def fold_expand(layer: MBConv, precision: torch.dtype = torch.float64) -> Weight
     scale, shift = scale_and_shift(layer.norm1, precision)
     scale_before, shift_before = scale_and_shift(layer.pre_norm, precision)
     weight = layer.expand.weight.to(precision) * scale[:, None, None, None]
+    if layer.expand.bias is not None:
+        shift = shift + scale * layer.expand.bias.to(precision)
     return weight * scale_before[None, :, None, None], weight[:, :, 0, 0] @ shift_before + shift
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .twins import Layer
 from .variants import OFFICIAL
 
 
-class SameConv2d(nn.Conv2d):
+class SameConv2d(nn.Conv2d, Layer):
     """A 3x3 convolution with ceil(n / stride) rows and columns out.
 
     TensorFlow's 'same' padding at stride 2: an even size is padded by 0 before and 1 after, an odd one by 1
@@ -29,7 +30,7 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.symmetric:
-            return super().forward(x)
+            return nn.Conv2d.forward(self, x)
         above, left = self.pad(x)
         return F.conv2d(
             F.pad(x, (left, 1, above, 1)), self.weight, self.bias, self.stride, groups=self.groups

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_module
 
 LOG = logging.getLogger("maxvit_mm")
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-# Whose `forward` is known to do what the weights say.
+# Whose `forward`, of classes of theirs alone, is known to do what the weights say.
 KNOWN = {
     each.forward
     for each in (
@@ -27,10 +28,11 @@ KNOWN = {
         *(nn.LayerNorm, nn.GELU, nn.Identity, nn.AvgPool2d),
     )
 }
-OURS = __name__.rpartition(".")[0]
-PATCHABLE = {"forward", "narrow", "attend"}  # methods with twins, and what they call
+THEIRS = ("torch.", "mmengine.")  # mmengine has a SyncBN made into a BatchNorm
+METHODS = ("forward", "narrow", "attend")  # what twins stand in for, or call
 WEIGHTS = {nn.Parameter, Tensor, type(None)}
 
+OURS = __name__.rpartition(".")[0]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -40,6 +42,7 @@ class Twin(NamedTuple):
     Attributes:
         name: what `implementation` calls it, 'cpu' for instance; the twins of several methods share one.
         devices: the types of device it is for.
+        compiles: whether it is an operator of its own to compilers; others leave theirs to them.
         training: whether it is for calls that a backward pass may follow (True), for those that none does
             (False), or for both (None).
         inside: the inner modules, with all in them, whose work it does itself: where one of them has been
@@ -50,6 +53,7 @@ class Twin(NamedTuple):
 
     name: str
     devices: tuple[str, ...]
+    compiles: bool
     training: bool | None
     inside: tuple[str, ...]
     why_not: Callable[..., str | None]
@@ -67,6 +71,7 @@ class Choice(NamedTuple):
 
 TWINS: dict[str, list[Twin]] = {}  # by method, 'MBConv.narrow' for instance; the best first
 SEAMS: dict[str, Callable[..., Any]] = {}  # the methods that may have twins, as they are written
+_written: dict[type[nn.Module], list[Any]] = {}  # the methods of our classes, as they are written
 _listeners: list[Callable[[Choice], None]] = []
 _noted: set[tuple[str, str, str]] = set()
 
@@ -82,6 +87,15 @@ class Layer(nn.Module):
 
     implementation = "auto"
     deployed = False
+
+    def __init_subclass__(cls) -> None:
+        if cls.__module__.startswith(OURS):
+            _written[cls] = methods(cls)
+
+
+def methods(kind: type[nn.Module]) -> list[Any]:
+    """What twins stand in for, or call, of a class."""
+    return [getattr(kind, name, None) for name in METHODS]
 
 
 class CannotRunError(RuntimeError):
@@ -106,18 +120,22 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
     """The twin that is to run a layer's method, None for the method as it is written.
 
     Raises:
-        CannotRunError: where the layer's `implementation` names a twin that cannot run.
+        CannotRunError: where the layer's `implementation` names twins that are for calls such as this one,
+            and none of them can run.
     """
-    wanted, reasons, found = layer.implementation, [], None
-    if wanted != "plain" and not is_exporting():
+    wanted, found, reasons = layer.implementation, None, []
+    if wanted == "plain" or is_exporting():
+        reasons.append(("all", "it was asked for" if wanted == "plain" else "the network is being exported"))
+    else:
         for twin in TWINS[seam]:
-            if wanted not in ("auto", twin.name):
+            if wanted != twin.name and (wanted != "auto" or arguments[0].device.type not in twin.devices):
                 continue
-            reason = why_not(twin, layer, *arguments)
+            passing = not_meant(twin, *arguments)
+            reason = passing or why_not(twin, layer, *arguments)
             if reason is None:
                 found = twin
                 break
-            if wanted == twin.name and is_meant(twin):
+            if wanted != "auto" and passing is None:
                 raise CannotRunError(
                     f"implementation={wanted!r} cannot run {seam}: {reason}. implementation='auto' takes "
                     "what can run, 'plain' the network as it is written"
@@ -128,23 +146,26 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
     return found
 
 
-def is_meant(twin: Twin) -> bool:
-    """Whether a twin is for calls like this one, with or without a backward pass to come."""
-    return twin.training in (None, torch.is_grad_enabled())
-
-
-def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
-    """What keeps a twin from running, in words; None if nothing does."""
-    if x.device.type not in twin.devices:
-        return f"it is for {' and '.join(twin.devices)}, the map is on {x.device.type}"
-    if not is_meant(twin):
+def not_meant(twin: Twin, x: Tensor, *_: Any) -> str | None:
+    """Why a twin is not for calls such as this one, in words; None if it is."""
+    if twin.training not in (None, torch.is_grad_enabled()):
         return f"it is for calls {'with' if twin.training else 'without'} gradients"
     if len(x) == 0:
         return "there are no images"
+    if torch.compiler.is_compiling():
+        return None if twin.compiles else "torch.compile makes its own"
+    if forward_ad._current_level >= 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+        return "PyTorch transforms the network, for torch.func or derivatives on the way there"
+    return None
+
+
+def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
+    """What keeps a twin from a call that it is meant for, in words; None if nothing does."""
+    if x.device.type not in twin.devices:
+        return f"it is for {' and '.join(twin.devices)}, the map is on {x.device.type}"
     if torch_module._has_any_global_hook():
         return "a hook for all modules is registered"
-    reason = twin.why_not(layer, x, *arguments)
-    return reason or touched_inside(layer, twin.inside)
+    return touched_inside(layer, twin.inside) or twin.why_not(layer, x, *arguments)
 
 
 @torch.compiler.assume_constant_result  # compilers are not to trace it, for every module
@@ -174,15 +195,20 @@ def touched(module: nn.Module) -> str | None:
     if any(map(own.get, HOOKS)):
         return "has a hook"
     kind = type(module)
-    if kind.forward not in KNOWN and not kind.__module__.startswith(OURS):
-        return f"is a {kind.__name__}"
-    if not PATCHABLE.isdisjoint(own):
+    written = _written.get(kind)
+    if written != methods(kind) if written else not is_known(kind):
+        return f"is a {kind.__name__}" + (" with another method" if written else "")
+    if any(name in own for name in METHODS):
         return "has a method of its own"
     if "parametrizations" in own["_modules"]:
         return "is parametrised"
     if not WEIGHTS.issuperset(map(type, own["_parameters"].values())):
         return "has weights of another kind"
     return None
+
+
+def is_known(kind: type[nn.Module]) -> bool:
+    return kind.forward in KNOWN and kind.__module__.startswith(THEIRS)
 
 
 def is_exporting() -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import fast  # noqa: F401  (fills the table of twins)
-from ..network import STRIDES, Trunk, deploy, find_convention, find_variant
+from ..network import STRIDES, Trunk, deploy, find_convention, find_variant, implementations
 from ..network.mbconv import BN_EPS, BN_MOMENTUM
 from ..weights import CheckpointError, Weights, load_completely, read_weights, recognise
 
@@ -46,7 +46,7 @@ class MaxViT(BaseModule):
         with_cp: activation checkpointing, a block at a time: less memory, about a third more time, the
             same results. In every stage, or a truth value for each of the four: the first two keep most.
         convention: 'official', or 'torchvision' for the weights of its `maxvit_t`, which is another function.
-        implementation: 'auto' takes the fastest twin of each layer that can run, 'plain' the network as the
+        implementation: 'auto' takes the first twin of each layer that can run, 'plain' the network as the
             paper has it, 'cpu' or 'cuda' the twins of that name or an error that says why not;
             `maxvit_mm.fast.report` shows what runs. The environment variable MAXVIT_MM_IMPLEMENTATION,
             where it is set, goes before it.
@@ -103,7 +103,7 @@ class MaxViT(BaseModule):
             norm=norm,
             checkpointing=with_cp,
             convention=find_convention(convention),
-            implementation=os.environ.get(IMPLEMENTATION) or implementation,
+            implementation=chosen_implementation(implementation),
         )
         for module in self.frozen_modules():
             module.requires_grad_(False)
@@ -167,6 +167,16 @@ class MaxViT(BaseModule):
         print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}", "current")
         self.pretrained = weights.about
         self._is_init = True
+
+
+def chosen_implementation(argument: str) -> str:
+    """The environment's, where it names one, else the argument."""
+    name = os.environ.get(IMPLEMENTATION)
+    if name and name not in implementations():
+        raise ValueError(
+            f"the environment's {IMPLEMENTATION} is one of {', '.join(implementations())}; got {name!r}"
+        )
+    return name or argument
 
 
 def refuse_to_save(*_: Any) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from maxvit_mm import MaxViT, fast
 from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, set_implementation, twins
-from maxvit_mm.network.attention import FFN, PartitionAttention
+from maxvit_mm.network.attention import FFN, AttentionAndFFN, PartitionAttention
 from maxvit_mm.network.mbconv import MBConv
 from maxvit_mm.network.partition import Block, Grid
 from maxvit_mm.network.trunk import MaxViTBlock, Stem
@@ -57,6 +57,16 @@ CASES = {
         (FFN(64, gelu), [(x.permute(0, 2, 3, 1),) for x in maps(64)]) for gelu in ("tanh", "none")
     ],
 }
+# The modules that a twin does the work of: all that the method calls, but for those the twin calls itself.
+INSIDE = {
+    ("Stem.forward", False): {"conv1", "norm", "act", "conv2"},
+    ("Stem.forward", True): {"norm", "act", "conv2"},
+    ("MaxViTBlock.forward", False): {"mbconv", "block_attention", "grid_attention"},
+    ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
+    ("PartitionAttention.attend", False): set(),
+    ("PartitionAttention.attend", True): set(),
+    ("FFN.forward", True): {"0", "1", "2"},
+}
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
 IDS = [f"{seam}-{twin.name}-{'training' if twin.training else 'inference'}" for seam, twin in ROWS]
 everywhere = pytest.mark.parametrize(("seam", "twin"), ROWS, ids=IDS)
@@ -73,6 +83,7 @@ def assert_close(found, expected, tolerance):
 
 def test_every_twin_has_a_case():
     assert TWINS.keys() == CASES.keys() == SEAMS.keys()
+    assert {(seam, twin.training): set(twin.inside) for seam, twin in ROWS} == INSIDE
 
 
 @everywhere
@@ -159,19 +170,140 @@ TOUCHES = {
 @pytest.mark.parametrize("touch", TOUCHES)
 @pytest.mark.parametrize(("seam", "twin"), [row for row in ROWS if row[1].inside])
 def test_a_twin_steps_aside_where_any_module_inside_has_been_touched(seam, twin, touch):
+    inside = INSIDE[seam, twin.training]
     names = [
         inner
-        for name in twin.inside
+        for name in inside
         for inner, _ in a_call(seam)[0].get_submodule(name).named_modules(prefix=name)
     ]
     assert names
     for name in names:
-        layer, _ = a_call(seam)
+        layer, call = a_call(seam)
         module = layer.get_submodule(name)
         if touch == "parametrised" and getattr(module, "weight", None) is None:
             continue
         TOUCHES[touch](module)
+        with torch.set_grad_enabled(bool(twin.training)):
+            if "cpu" in twin.devices:
+                assert choose(seam, layer, *call) is None, name
         assert twins.touched_inside(layer, twin.inside).startswith(f"{name} ")
+
+
+class CalledOtherwise(nn.Linear):
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+class ConvolvesOtherwise(nn.Conv2d):
+    def _conv_forward(self, x, weight, bias):
+        return 2 * super()._conv_forward(x, weight, bias)
+
+
+def in_another_order(module):
+    module._parameters["weight"] = module._parameters.pop("weight")
+
+
+# A layer's form is changed, so that its plain method still runs and computes something else.
+CHANGES = {
+    "dilated": ("mbconv.depthwise", lambda m: m.__dict__.update(dilation=(2, 2), padding=(2, 2))),
+    "reflecting": (
+        "mbconv.depthwise",
+        lambda m: m.__dict__.update(padding_mode="reflect", _reversed_padding_repeated_twice=[1] * 4),
+    ),
+    "a plain convolution": ("mbconv.depthwise", lambda m: nn.Conv2d(256, 256, 3, 1, 1, groups=256)),
+    "grouped": ("mbconv.shrink", lambda m: nn.Conv2d(256, 64, 1, groups=2)),
+    "no gate": ("mbconv.se", lambda m: nn.Identity()),
+    "no activation": ("mbconv.act", lambda m: nn.Identity()),
+    "another activation": ("mbconv.act", lambda m: nn.GELU("none")),
+    "an expansion with a bias": ("mbconv.expand", lambda m: nn.Conv2d(64, 256, 1)),
+    "a projection": ("mbconv.shortcut", lambda m: nn.Conv2d(64, 64, 3, padding=1)),
+    "a pool": ("mbconv.pool", lambda m: nn.AvgPool2d(3, 1, 1)),
+    "a norm without statistics": ("mbconv.norm2", lambda m: nn.BatchNorm2d(256, track_running_stats=False)),
+    "a norm without momentum": ("mbconv.norm1", lambda m: nn.BatchNorm2d(256, momentum=None)),
+    "a norm without weight": ("mbconv.norm1", lambda m: nn.BatchNorm2d(256, affine=False)),
+    "no norm": ("mbconv.norm1", lambda m: nn.Identity()),
+    "a LayerNorm without weight": (
+        "block_attention.norm1",
+        lambda m: nn.LayerNorm(64, elementwise_affine=False),
+    ),
+    "another epsilon": ("grid_attention.norm2", lambda m: nn.LayerNorm(64, eps=0.1)),
+    "no LayerNorm": ("block_attention.norm2", lambda m: nn.Identity()),
+    "no GELU": ("block_attention.ffn.1", lambda m: nn.Identity()),
+    "another GELU": ("block_attention.ffn.1", lambda m: nn.GELU("none")),
+    "no bias": ("block_attention.ffn.0", lambda m: nn.Linear(64, 256, bias=False)),
+    "queries without a bias": ("grid_attention.attention.qkv", lambda m: nn.Linear(64, 192, bias=False)),
+    "another partition": ("block_attention.attention", lambda m: setattr(m, "partition", Grid)),
+    "grid and grid": ("block_attention", lambda m: AttentionAndFFN(64, Grid, 7, 0.0)),
+    "a class that is called otherwise": ("grid_attention.ffn.2", lambda m: CalledOtherwise(256, 64)),
+    "a class that convolves otherwise": ("mbconv.shrink", lambda m: ConvolvesOtherwise(256, 64, 1)),
+    "weights in another order": ("mbconv.shrink", in_another_order),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_layer_of_another_form_is_run_as_it_is_written(change, training):
+    block, x = MaxViTBlock(64, 64, 1, 7, 0.0), torch.randn(2, 64, 15, 22)
+    name, make = CHANGES[change]
+    module = make(block.get_submodule(name))
+    if isinstance(module, nn.Module):
+        block.set_submodule(name, module)
+    randomise(block).train(training)
+    other = copy.deepcopy(block)
+    with torch.set_grad_enabled(training), plain(other):
+        expected = other(x, (7, 7))
+        if training:
+            expected.square().sum().backward()
+    with torch.set_grad_enabled(training):
+        found = block(x, (7, 7))
+        if training:
+            found.square().sum().backward()
+    assert_close(found, expected, 1e-5)
+    for one, wanted in zip(block.parameters(), other.parameters(), strict=True):
+        assert (one.grad is None) == (wanted.grad is None)
+        if wanted.grad is not None and wanted.grad.abs().max() > 1e-2:
+            assert_close(one.grad, wanted.grad, 1e-3)
+
+
+def test_a_stem_of_another_form_is_run_as_it_is_written():
+    for name, module in {"conv2": nn.Conv2d(24, 24, 3, padding=2, dilation=2), "act": nn.Identity()}.items():
+        stem, images = Stem(24).eval(), torch.randn(1, 3, 33, 46)
+        stem.set_submodule(name, module)
+        for training in (False, True):
+            with torch.set_grad_enabled(training):
+                found = stem(images)
+                with plain(stem):
+                    assert_close(found, stem(images), 1e-5)
+
+
+def test_a_method_patched_on_a_class_is_honoured(monkeypatch):
+    block, x = randomise(MaxViTBlock(64, 64, 1, 7, 0.0)).eval(), torch.randn(1, 64, 15, 22)
+    with torch.no_grad():
+        before = block(x, (7, 7))
+        monkeypatch.setattr(AttentionAndFFN, "forward", lambda self, x, size: 2 * x)
+        found = block(x, (7, 7))
+        with plain(block):
+            assert_close(found, block(x, (7, 7)), 1e-5)
+    assert not found.allclose(before)
+
+
+def test_transforms_of_torch_func_take_the_network_as_it_is_written():
+    network, images = randomise(MBConv(32, 32, 1, 0.0)).eval(), torch.randn(1, 32, 9, 9)
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+
+    def loss(given):
+        return torch.func.functional_call(network, given, (images,)).square().sum()
+
+    found = torch.func.grad(loss)(parameters)
+    network(images).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-3)
+    with torch.no_grad(), torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(images, torch.ones_like(images))
+        chosen = []
+        with listening(chosen.append):
+            network.narrow(network.expand(dual))
+        assert {choice.runs for choice in chosen} == {"plain"}
 
 
 def seen_by_hooks(network, images, modules, training):
@@ -254,25 +386,21 @@ def reasons(network, images, seam):
         (lambda n: n.double(), "MaxViTBlock.forward", "oneDNN does not compute in torch.float64"),
         (lambda n: n.double(), "Stem.forward", "oneDNN does not compute in torch.float64"),
         (lambda n: n.stem.norm.train(), "Stem.forward", "statistics of this batch"),
-        (lambda n: setattr(n.stem, "norm", nn.GroupNorm(1, 24)), "Stem.forward", "a norm is a GroupNorm"),
+        (lambda n: setattr(n.stem, "norm", nn.Identity()), "Stem.forward", "a norm is a Identity"),
         (lambda n: n.stages[0][0].mbconv.drop_path.train(), "MaxViTBlock.forward", "branches are dropped"),
         (
             lambda n: setattr(n.stages[0][0].block_attention.ffn[0], "bias", None),
-            *("MaxViTBlock.forward", "a Linear has no bias"),
-        ),
-        (
-            lambda n: setattr(n.stages[0][0].block_attention.ffn[1], "approximate", "none"),
-            *("MaxViTBlock.forward", "GELUs differ"),
+            *("MaxViTBlock.forward", "0 has no bias"),
         ),
         (
             lambda n: setattr(n.stages[0][0].block_attention.norm2, "eps", 1e-3),
             *("MaxViTBlock.forward", "differ in epsilon"),
         ),
-        (lambda n: setattr(n.stem, "norm", nn.Identity()), "Stem.forward", "a norm is a Identity"),
         (
-            lambda n: n.stages[0][0].mbconv.se.register_forward_hook(print),
+            lambda n: n.stages[0][0].mbconv.se.register_forward_hook(lambda *_: None),
             *("MaxViTBlock.forward", "mbconv.se has a hook"),
         ),
+        (lambda n: set_implementation(n, "plain"), "Stem.forward", "it was asked for"),
     ],
 )
 def test_what_keeps_twins_from_inference_is_said(change, seam, reason):
@@ -290,7 +418,7 @@ def test_what_keeps_twins_from_inference_is_said(change, seam, reason):
         (lambda m: setattr(m.norm1, "momentum", None), "without momentum"),
         (lambda m: setattr(m, "norm2", nn.BatchNorm2d(128, affine=False)), "no weight"),
         (lambda m: setattr(m, "norm2", nn.BatchNorm2d(128, track_running_stats=False)), "no statistics"),
-        (lambda m: setattr(m.shrink, "bias", None), "a Conv2d has no bias"),
+        (lambda m: setattr(m.shrink, "bias", None), "shrink has no bias"),
         (lambda m: setattr(m, "norm1", nn.Identity()), "have been folded"),
     ],
 )
@@ -300,12 +428,14 @@ def test_what_keeps_twins_from_training_is_said(change, reason):
     assert reason in reasons(layer, torch.randn(2, 32, 9, 9), "MBConv.narrow")
 
 
-def test_no_images_are_no_work_for_a_twin():
-    for training in (False, True):
-        layer = MaxViTBlock(32, 32, 2, 7, 0.0).train(training)
-        with torch.set_grad_enabled(training), plain(layer):
-            assert layer.eval()(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
+@pytest.mark.parametrize("implementation", ["auto", "cpu"])
+@pytest.mark.parametrize("training", [False, True])
+def test_no_images_are_no_work_for_a_twin(training, implementation):
+    layer, chosen = MaxViTBlock(32, 32, 2, 7, 0.0).eval(), []
+    set_implementation(layer, implementation)
+    with torch.set_grad_enabled(training), listening(chosen.append):
         assert layer(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
+    assert {choice.runs for choice in chosen} == {"plain"}
 
 
 def test_a_name_that_cannot_run_is_an_error_with_the_reason():
@@ -324,7 +454,9 @@ def test_a_name_that_no_twin_has_is_refused_where_it_is_given(monkeypatch):
     with pytest.raises(ValueError, match="one of auto, plain, cuda, cpu; got 'fast'"):
         MaxViT(SMALL, implementation="fast")
     monkeypatch.setenv("MAXVIT_MM_IMPLEMENTATION", "gpu")
-    with pytest.raises(ValueError, match="one of auto, plain, cuda, cpu; got 'gpu'"):
+    with pytest.raises(
+        ValueError, match="MAXVIT_MM_IMPLEMENTATION is one of auto, plain, cuda, cpu; got 'gpu'"
+    ):
         MaxViT(SMALL)
 
 
@@ -414,3 +546,5 @@ def test_a_report_says_for_each_method_what_runs_and_why_not_the_others():
     assert "| MaxViTBlock.forward | 4 | cpu |" in table
     assert "| MaxViTBlock.forward | 1 | plain | cpu: mbconv.se has a hook |" in table
     assert "| FFN.forward |" in table
+    with pytest.raises(ValueError, match="give `report` the network, not a compiled one"):
+        fast.report(nn.Identity(), images)

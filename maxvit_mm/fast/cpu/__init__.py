@@ -10,7 +10,7 @@ In the order to read them:
     narrow          MBConv's middle and the stem
     attention       attention on the map, with and without gradients
     ffn             the FFN
-    reasons         what keeps them from running
+    form, reasons   what keeps them from running
 """
 
 from ...network.twins import Twin
@@ -24,14 +24,14 @@ MIDDLE = ("norm1", "act", "depthwise", "norm2", "se", "shrink")
 # By method, best first, as `network.twins.TWINS` has them.
 ON_CPUS = {
     "Stem.forward": [
-        Twin("cpu", CPU, False, ("conv1", "norm", "act", "conv2"), reasons.stem, block.stem),
-        Twin("cpu", COUNTED, True, ("norm", "act", "conv2"), reasons.lean_stem, narrow.stem),
+        Twin("cpu", CPU, False, False, ("conv1", "norm", "act", "conv2"), reasons.stem, block.stem),
+        Twin("cpu", COUNTED, False, True, ("norm", "act", "conv2"), reasons.lean_stem, narrow.stem),
     ],
-    "MaxViTBlock.forward": [Twin("cpu", CPU, False, WHOLE_BLOCK, reasons.block, block.block)],
-    "MBConv.narrow": [Twin("cpu", COUNTED, True, MIDDLE, reasons.narrow, narrow.narrow)],
+    "MaxViTBlock.forward": [Twin("cpu", CPU, True, False, WHOLE_BLOCK, reasons.block, block.block)],
+    "MBConv.narrow": [Twin("cpu", COUNTED, False, True, MIDDLE, reasons.narrow, narrow.narrow)],
     "PartitionAttention.attend": [
-        Twin("cpu", CPU, False, (), reasons.nothing, attention.infer),
-        Twin("cpu", COUNTED, True, (), reasons.attend, attention.attend),
+        Twin("cpu", COUNTED, True, False, (), reasons.nothing, attention.infer),
+        Twin("cpu", COUNTED, False, True, (), reasons.nothing, attention.attend),
     ],
-    "FFN.forward": [Twin("cpu", COUNTED, True, ("0", "1", "2"), reasons.ffn, ffn.ffn)],
+    "FFN.forward": [Twin("cpu", COUNTED, False, True, ("0", "1", "2"), reasons.ffn, ffn.ffn)],
 }

@@ -78,9 +78,9 @@ def of_mbconv(layer: MBConv) -> list[Tensor]:
     return [*both, *(tensor for each in rest for tensor in tensors_of(each))]
 
 
-def tensors_of(layer: nn.Module) -> list[Tensor]:
+def tensors_of(layer: Any) -> list[Tensor]:
     """The weight and bias of a convolution; none of an identity."""
-    return list(layer._parameters.values())  # type: ignore[arg-type]
+    return [] if isinstance(layer, nn.Identity) else [layer.weight, layer.bias]
 
 
 def of_attention(layer: Any) -> list[Tensor]:

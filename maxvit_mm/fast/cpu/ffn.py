@@ -44,16 +44,19 @@ class _FFN(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple:
         x, weight1, weight2, *wide = ctx.saved_tensors
         tokens, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
+        trains1, trains2 = ctx.needs_input_grad[1], ctx.needs_input_grad[3]
         of_tokens = torch.empty_like(tokens)
         of_weight1, of_weight2, of_bias1 = total_of(weight1), total_of(weight2), total_of(weight1[:, 0])
         for some, piece in zip(token_ranges(tokens, len(weight1)), wide, strict=True):
             hidden = torch.empty_like(piece)
             back = gelu_and_back(piece, ctx.gelu, out=hidden)
-            add_product(of_weight2, gradient[some].t(), hidden)
+            if trains2:
+                add_product(of_weight2, gradient[some].t(), hidden)
             del hidden
             of_wide = product(gradient[some], weight2.t())
             back(of_wide, slice(None), of_wide)
-            add_product(of_weight1, of_wide.t(), tokens[some])
+            if trains1:
+                add_product(of_weight1, of_wide.t(), tokens[some])
             of_bias1 += of_wide.sum(0)
             torch.mm(of_wide, weight1, out=of_tokens[some])
         of_parameters = (each.to(x.dtype) for each in (of_weight1, of_bias1, of_weight2))

@@ -18,21 +18,23 @@ EPS = 2.0**-10  # which 1 - EPS makes exactly 1 of in any precision of a statist
 class Statistics(NamedTuple):
     """What a BatchNorm normalises a map by, and whether it is the map's own, with gradients through it.
 
-    `group` is that of the processes whose maps they are of; None where they are of this process's alone.
+    `group` is that of the processes whose maps they are of, with so many `values` a channel; None where they
+    are of this process's alone.
     """
 
     mean: Tensor
     variance: Tensor
     of_batch: bool
     eps: float
-    group: Any
+    group: Any = None
+    values: Any = 0
 
     @classmethod
     def of(cls, norm: Any, x: Tensor) -> Statistics:
         """Those of `x` while training, of which the running ones take their share; else the running ones."""
         running = norm.running_mean, norm.running_var
         if not norm.training:
-            return cls(*running, False, norm.eps, None)
+            return cls(*running, False, norm.eps)
         group = group_of(norm)
         if x.numel() == len(norm.running_mean) and group is None:
             raise ValueError(
@@ -42,17 +44,16 @@ class Statistics(NamedTuple):
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
             if x.device.type == "meta":
-                return cls(torch.empty_like(running[0]), torch.empty_like(running[1]), True, norm.eps, None)
+                return cls(torch.empty_like(running[0]), torch.empty_like(running[1]), True, norm.eps)
             if group is None:
                 found = torch.batch_norm_update_stats(x, *running, norm.momentum)
-                return cls(*found, True, norm.eps, None)
+                return cls(*found, True, norm.eps)
             copies = running[0].clone(), running[1].clone()
             of_this = torch.batch_norm_update_stats(x, *copies, norm.momentum)
-            count = x.numel() // x.shape[1]
-            mean, variance, total = over_processes(*of_this, count, group)
+            mean, variance, count = over_processes(*of_this, x.numel() // x.shape[1], norm.eps, group)
             running[0].lerp_(mean.to(running[0].dtype), norm.momentum)
-            running[1].lerp_((variance * (total / (total - 1))).to(running[1].dtype), norm.momentum)
-            return cls(mean, variance, True, norm.eps, group)
+            running[1].lerp_((variance * (count / (count - 1))).to(running[1].dtype), norm.momentum)
+            return cls(mean, variance, True, norm.eps, group, count)
 
     def scale_and_shift(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         scale = weight * (self.variance + self.eps).rsqrt()
@@ -67,14 +68,23 @@ def group_of(norm: nn.Module) -> Any:
     return group if dist.get_world_size(group) > 1 else None
 
 
-def over_processes(mean: Tensor, variance: Tensor, count: int, group: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean and variance of a channel's values in all processes, from those of each, and their number."""
-    mine = torch.cat([mean, variance, mean.new_full((1,), count)])
+def over_processes(
+    mean: Tensor, variance: Tensor, count: int, eps: float, group: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean and variance of a channel's values in all processes, from those of each, and their number.
+
+    What goes from process to process is what PyTorch's SyncBatchNorm sends, here and on the way back: where
+    a hook has one of them run the plain layer, they still understand each other.
+    """
+    mine = torch.cat([mean, (variance + eps).rsqrt(), mean.new_full((1,), count)])
     everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     dist.all_gather(everyone, mine, group=group)
-    means, variances, counts = torch.stack(everyone).split([len(mean), len(mean), 1], 1)
+    some = torch.stack(everyone)
+    some = some[some[:, -1] >= 1]  # a process without images has no statistics
+    means, inverses, counts = some.split([len(mean), len(mean), 1], 1)
     shares = counts / counts.sum()
     mean = (means * shares).sum(0)
+    variances = inverses.reciprocal().square() - eps
     return mean, ((variances + (means - mean).square()) * shares).sum(0), counts.sum()
 
 
@@ -123,15 +133,14 @@ class NormGradient:
         of_map = of_x.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
         return of_map, self.of_weight, self.of_bias
 
-    def totals(self) -> tuple[Tensor, Tensor, Tensor | int]:
+    def totals(self) -> tuple[Tensor, Tensor, Any]:
         """The gradients of weight and bias, and the number of tokens, of all processes together."""
         if self.statistics.group is None:
             return self.of_weight, self.of_bias, len(self.x)
-        count = self.of_bias.new_full((1,), len(self.x))
-        together = torch.cat([self.of_weight, self.of_bias, count])
+        together = torch.cat([self.of_bias, self.of_weight / self.inverse])  # sums of g and g * (x - mean)
         dist.all_reduce(together, group=self.statistics.group)
-        of_weight, of_bias, count = together.split([len(self.of_weight), len(self.of_bias), 1])
-        return of_weight, of_bias, count
+        of_bias, of_deviation = together.split(len(self.of_bias))
+        return of_deviation * self.inverse, of_bias, self.statistics.values
 
 
 def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

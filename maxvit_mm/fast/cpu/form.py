@@ -1,0 +1,143 @@
+"""Whether layers have the form that the paper gives them, by the place at which they stand.
+
+A twin reads weights. It takes for granted how they are used, which another convolution in its place, or one
+whose stride has been changed, would do otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
+from ...network.mbconv import MBConv, SqueezeExcitation
+from ...network.partition import Block, Grid, Partition
+from ...network.same_conv import SameConv2d
+from ...network.stochastic_depth import StochasticDepth
+from ...network.trunk import MaxViTBlock, Stem
+
+POOLS = (
+    dict(kernel_size=2, stride=2, padding=0, ceil_mode=True, count_include_pad=True, divisor_override=None),
+    dict(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=True, divisor_override=None),
+)
+
+
+def other_stem(layer: Stem) -> str | None:
+    return first_of(
+        [
+            *(other_3x3("conv1", layer.conv1, (2, 2), groups=1), other("act", layer.act, nn.GELU)),
+            *(other_3x3("conv2", layer.conv2, (1, 1), groups=1), without_bias("conv2", layer.conv2)),
+        ]
+    )
+
+
+def other_narrow(layer: MBConv) -> str | None:
+    """Of what `MBConv.narrow` calls, but for the norms."""
+    se, depthwise = layer.se, layer.depthwise
+    return (
+        other("act", layer.act, nn.GELU)
+        or other_3x3("depthwise", depthwise, depthwise.stride, groups=depthwise.out_channels)
+        or other("se", se, SqueezeExcitation)
+        or first_of(
+            other_1x1(name, each)
+            for name, each in (("se.reduce", se.reduce), ("se.expand", se.expand), ("shrink", layer.shrink))
+        )
+    )
+
+
+def other_mbconv(layer: MBConv) -> str | None:
+    """Of all, but for the norms."""
+    pool, shortcut = layer.pool, layer.shortcut
+    is_pool = type(pool) is nn.AvgPool2d and any(has(pool, **fields) for fields in POOLS)
+    strides = layer.depthwise.stride == ((2, 2) if is_pool else (1, 1))
+    if not strides or not (is_pool or type(pool) is nn.Identity):
+        return "pool is not that of the stride"
+    return (
+        other_narrow(layer)
+        or other_1x1("expand", layer.expand, with_bias=layer.deployed)
+        or (None if type(shortcut) is nn.Identity else other_1x1("shortcut", shortcut))
+        or other("drop_path", layer.drop_path, StochasticDepth)
+    )
+
+
+def other_half(layer: AttentionAndFFN, partition: Partition) -> str | None:
+    attention = layer.attention
+    return (
+        other("attention", attention, PartitionAttention)
+        or first_of(other_linear(name, getattr(attention, name)) for name in ("qkv", "out"))
+        or first_of(other_layer_norm(name, getattr(layer, name)) for name in ("norm1", "norm2"))
+        or other_ffn(layer.ffn)
+        or other("drop_path", layer.drop_path, StochasticDepth)
+        or (None if attention.partition is partition else "attention has another partition")
+    )
+
+
+def other_ffn(layer: FFN) -> str | None:
+    if not isinstance(layer, FFN) or len(layer) != 3:
+        return "an FFN is three layers"
+    first, gelu, second = layer
+    return other_linear("0", first) or other("1", gelu, nn.GELU) or other_linear("2", second)
+
+
+def other_block(layer: MaxViTBlock) -> str | None:
+    halves: dict[str, Partition] = {"block_attention": Block, "grid_attention": Grid}
+    wrong = first_of(other(name, getattr(layer, name), AttentionAndFFN) for name in halves)
+    reason = (
+        wrong
+        or other("mbconv", layer.mbconv, MBConv)
+        or other_mbconv(layer.mbconv)
+        or first_of(other_half(getattr(layer, name), partition) for name, partition in halves.items())
+    )
+    if reason is not None:
+        return reason
+    if len({layer.mbconv.act.approximate, *(gelu_of(layer, name) for name in halves)}) > 1:
+        return "its GELUs differ"
+    norms = (norm for name in halves for norm in (getattr(layer, name).norm1, getattr(layer, name).norm2))
+    return None if len({norm.eps for norm in norms}) == 1 else "its LayerNorms differ in epsilon"
+
+
+def gelu_of(layer: MaxViTBlock, name: str) -> str:
+    return getattr(layer, name).ffn[1].approximate
+
+
+def other(name: str, module: nn.Module, kind: type[nn.Module]) -> str | None:
+    return None if type(module) is kind else f"{name} is a {type(module).__name__}"
+
+
+def other_1x1(name: str, module: Any, with_bias: bool = True) -> str | None:
+    fields = dict(kernel_size=(1, 1), stride=(1, 1), padding=(0, 0), groups=1)
+    if type(module) is not nn.Conv2d or not has(module, **fields):
+        return f"{name} is no 1x1 convolution as the paper has it"
+    if (module.bias is not None) != with_bias:
+        return f"{name} has {'no' if with_bias else 'a'} bias"
+    return None
+
+
+def other_3x3(name: str, module: Any, stride: tuple[int, ...], groups: int) -> str | None:
+    fields = dict(kernel_size=(3, 3), stride=stride, padding=(1, 1), dilation=(1, 1), groups=groups)
+    if type(module) is not SameConv2d or not has(module, **fields, padding_mode="zeros"):
+        return f"{name} is no 3x3 convolution as the paper has it"
+    return None
+
+
+def other_linear(name: str, module: nn.Module) -> str | None:
+    return other(name, module, nn.Linear) or without_bias(name, module)
+
+
+def other_layer_norm(name: str, module: Any) -> str | None:
+    is_whole = type(module) is nn.LayerNorm and module.weight is not None and module.bias is not None
+    return None if is_whole else f"{name} is no LayerNorm with weight and bias"
+
+
+def without_bias(name: str, module: Any) -> str | None:
+    return f"{name} has no bias" if module.bias is None else None
+
+
+def has(module: nn.Module, **fields: Any) -> bool:
+    return all(getattr(module, name) == value for name, value in fields.items())
+
+
+def first_of(reasons: Iterable[str | None]) -> str | None:
+    return next(filter(None, reasons), None)
