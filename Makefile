@@ -83,7 +83,7 @@ $(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/pyt
 # A torch that the base Python has shows through where it is new enough.
 SHARE = import importlib.metadata as m, sys; \
 	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
-NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: PYTHON=python3.11")
+NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: name one by PYTHON=")
 .venv/bin/python .venv-compiled/bin/python .venv-peers/bin/python:
 	@$(PYTHON) -c '$(NEW)'
 	@$(PYTHON) -m venv --clear --without-pip \

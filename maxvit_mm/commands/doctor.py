@@ -36,6 +36,16 @@ from mmcv.ops import nms
 boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0]])
 assert nms(boxes, torch.tensor([0.9, 0.8]), 0.5)[1].tolist() == [0]
 """
+# The peers' models need no ops of torchvision, which may be built for another torch.
+TORCHVISION_WITHOUT_OPS = """
+import torch
+register, torch.library.register_fake = torch.library.register_fake, lambda *names: lambda function: function
+try:
+    import torchvision
+finally:
+    torch.library.register_fake = register
+found = "with ops" if hasattr(torch.ops.torchvision, "nms") else "without ops"
+"""
 LOOK_FOR_GPU = """
 import torch
 found = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -176,8 +186,7 @@ def problems_of_imports(
     absent, problems, said = [], [], set()
     for name, outcome in outcomes.items():
         error = outcome.get("error")
-        tolerated = name == "torchvision" and peers  # its models, which we compare with, need no ops
-        if error is None or error in said or tolerated:
+        if error is None or error in said:
             continue
         said.add(error)
         if outcome.get("missing") != name or (name == "mmcv._ext" and compiled):
@@ -198,13 +207,13 @@ def report(there: dict[str, str], outcomes: dict[str, dict]) -> None:
     ops = "with its compiled ops" if compiled else "no compiled ops; maxvit_mm has those that detectors need"
     mmcv = [f"{name} {there[name]} ({ops})" for name in ("mmcv", "mmcv-lite") if name in there]
     opencv = [f"{name} {version}" for name, version in there.items() if name.startswith("opencv")]
-    torchvision = there.get("torchvision")
-    fails = outcomes.get("torchvision", {}).get("error")
-    broken = ", whose ops do not work beside this torch" if fails else ""
+    torchvision = there.get("torchvision", "none, and none is needed")
+    if outcomes.get("torchvision", {}).get("found") == "without ops":
+        torchvision += ", whose ops do not work beside this torch; its models do"
     rows = {
         "Python": f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "torch": there.get("torch"),
-        "torchvision": torchvision + broken if torchvision else "none, and none is needed",
+        "torchvision": torchvision,
         "mmcv": " and ".join(mmcv),
         "mmengine": there.get("mmengine"),
         "mmdet": there.get("mmdet"),
@@ -233,6 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
         programs["GPU"] = LOOK_FOR_GPU
         if options.compiled:
             programs["mmcv._ext"] = PROOF_OF_OPS
+        if options.peers:
+            programs["torchvision"] = TORCHVISION_WITHOUT_OPS
         outcomes = attempt(programs)
         problems = problems_of_imports(outcomes, there, options.compiled, options.peers)
     if not options.before:

@@ -11,6 +11,10 @@ from conftest import ROOT
 TORCH = """
 class cuda:
     def is_available(): return False
+class library:
+    def register_fake(name): raise RuntimeError(f"operator {name} does not exist")
+class ops:
+    torchvision = None
 """
 OPS = """
 def nms(boxes, scores, threshold):
@@ -149,17 +153,18 @@ def test_opencv_without_its_system_library_is_exchanged_and_said_once(site):
 
 def test_a_torchvision_for_another_torch_is_a_problem_but_not_among_the_peers(site):
     site.well()
-    fails = 'raise RuntimeError("operator torchvision::nms does not exist")'
-    site.add("torchvision", "0.28.0", "torchvision", fails)
+    registers = "import torch; torch.library.register_fake('torchvision::nms')(print)"
+    site.add("torchvision", "0.28.0", "torchvision", registers)
     assert problems(site) == [
         "torchvision 0.28.0 was built for another torch than 2.13.0+cpu (RuntimeError: operator "
         f"torchvision::nms does not exist): run `{sys.executable} -m pip uninstall -y torchvision` "
         "(it is not needed), or install the build that matches."
     ]
     for name in ("timm", "vit_pytorch", "tensorflow", "peft", "onnx", "onnxscript", "onnxruntime"):
-        site.add(name, "1.0", name)
+        site.add(name, "1.0", name, "import torchvision")
     assert problems(site, "--peers") == []
-    assert "0.28.0, whose ops do not work beside this torch" in site.doctor("--peers")[1]
+    listed = "0.28.0, whose ops do not work beside this torch; its models do"
+    assert listed in site.doctor("--peers")[1]
 
 
 def test_peers_that_are_missing_are_named(site):
