@@ -84,6 +84,9 @@ class MBConv(Layer):
     @has_fast_twin
     def narrow(self, x: Tensor) -> Tensor:
         """From the widest map, [b, 4 * outputs, height, width], to the branch that is added."""
-        x = self.act(self.norm1(x))
-        x = self.act(self.norm2(self.depthwise(x)))
+        x = self.norm1(x)  # one step a line: a wide map is let go of as soon as the next is there
+        x = self.act(x)
+        x = self.depthwise(x)
+        x = self.norm2(x)
+        x = self.act(x)
         return self.shrink(self.se(x))

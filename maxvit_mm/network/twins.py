@@ -108,9 +108,14 @@ def has_fast_twin(method: Method) -> Method:
     SEAMS[seam] = method
 
     @wraps(method)
-    def chosen(self: Layer, *arguments: Any) -> Any:
-        twin = choose(seam, self, *arguments) if seam in TWINS else None
-        return method(self, *arguments) if twin is None else twin.run(self, *arguments)
+    def chosen(self: Layer, x: Tensor, *rest: Any) -> Any:
+        twin = choose(seam, self, x, *rest) if seam in TWINS else None
+        run = method if twin is None else twin.run
+        if rest:
+            return run(self, x, *rest)
+        given = [x]
+        del x  # or this frame would hold a map that the method lets go of
+        return run(self, given.pop())
 
     chosen.plain = method  # type: ignore[attr-defined]
     return chosen  # type: ignore[return-value]
