@@ -29,8 +29,8 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 	$(RUN) -m mypy
 	$(RUN) -m pytest $(ARGS)
 
-test-compiled: $(COMPILED)  ## the same tests and more beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
-	$(RUN) -m pytest -o norecursedirs=peers $(ARGS)
+test-compiled: $(COMPILED)  ## the tests of what stands on mmcv, beside a compiled one (needs a C++ compiler, builds for ten minutes)
+	$(RUN) -m pytest tests/compiled tests/openmmlab tests/inference tests/measure tests/commands $(ARGS)
 
 test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
