@@ -73,3 +73,9 @@ def trained(shapes, tmp_path_factory) -> Path:
     work_dir = tmp_path_factory.mktemp("trained")
     train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--cfg-options", *TWO_STEPS])
     return work_dir
+
+
+@pytest.fixture
+def no_map_is_too_small(monkeypatch) -> None:
+    """Maps of tests are small: they go through the twins that keep less all the same."""
+    monkeypatch.setattr("maxvit_mm.fast.cpu.reasons.SMALL", 0)

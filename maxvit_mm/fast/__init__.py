@@ -6,10 +6,11 @@ each method of a layer that has a twin there. `report` shows what runs on some i
 
 from ..network.twins import SEAMS, TWINS
 from .cpu import ON_CPUS
+from .environment import chosen_implementation
 from .gpu import ON_GPUS
 from .report import report
 
 for seam in SEAMS:
     TWINS[seam] = [twin for rows in (ON_GPUS, ON_CPUS) for twin in rows.get(seam, ())]
 
-__all__ = ["report"]
+__all__ = ["chosen_implementation", "report"]

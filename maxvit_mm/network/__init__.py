@@ -13,7 +13,7 @@ To be read in this order:
     trunk             stem -> stages -> four maps: the paper's Figure 2
     head              the classification head
     deploy            norms folded into convolutions, for inference
-    twins             how a faster implementation of a method comes to run instead: see `maxvit_mm.fast`
+    touched, twins    how a faster implementation of a method comes to run instead: see `maxvit_mm.fast`
 """
 
 from .deploy import deploy

@@ -18,21 +18,9 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_module
 
-LOG = logging.getLogger("maxvit_mm")
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-# Whose `forward`, of classes of theirs alone, is known to do what the weights say.
-KNOWN = {
-    each.forward
-    for each in (
-        *(nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.SyncBatchNorm),
-        *(nn.LayerNorm, nn.GELU, nn.Identity, nn.AvgPool2d),
-    )
-}
-THEIRS = ("torch.", "mmengine.")  # mmengine has a SyncBN made into a BatchNorm
-METHODS = ("forward", "narrow", "attend")  # what twins stand in for, or call
-WEIGHTS = {nn.Parameter, Tensor, type(None)}
+from .touched import remember, touched_inside
 
-OURS = __name__.rpartition(".")[0]
+LOG = logging.getLogger("maxvit_mm")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -49,6 +37,8 @@ class Twin(NamedTuple):
             touched, the twin steps aside.
         why_not: takes what `run` takes; returns what keeps the twin from running, in words, or None.
         run: takes the layer and the method's arguments, returns what the method returns.
+        slower: takes what `run` takes; returns why the method as it is written is faster, by a rule that was
+            measured, or None. It is asked for 'auto' alone.
     """
 
     name: str
@@ -58,6 +48,7 @@ class Twin(NamedTuple):
     inside: tuple[str, ...]
     why_not: Callable[..., str | None]
     run: Callable[..., Tensor]
+    slower: Callable[..., str | None] = lambda *_: None
 
 
 class Choice(NamedTuple):
@@ -71,7 +62,6 @@ class Choice(NamedTuple):
 
 TWINS: dict[str, list[Twin]] = {}  # by method, 'MBConv.narrow' for instance; the best first
 SEAMS: dict[str, Callable[..., Any]] = {}  # the methods that may have twins, as they are written
-_written: dict[type[nn.Module], list[Any]] = {}  # the methods of our classes, as they are written
 _listeners: list[Callable[[Choice], None]] = []
 _noted: set[tuple[str, str, str]] = set()
 
@@ -89,13 +79,7 @@ class Layer(nn.Module):
     deployed = False
 
     def __init_subclass__(cls) -> None:
-        if cls.__module__.startswith(OURS):
-            _written[cls] = methods(cls)
-
-
-def methods(kind: type[nn.Module]) -> list[Any]:
-    """What twins stand in for, or call, of a class."""
-    return [getattr(kind, name, None) for name in METHODS]
+        remember(cls)
 
 
 class CannotRunError(RuntimeError):
@@ -136,6 +120,8 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
             if wanted != twin.name and (wanted != "auto" or arguments[0].device.type not in twin.devices):
                 continue
             passing = not_meant(twin, *arguments)
+            if passing is None and wanted == "auto":
+                passing = twin.slower(layer, *arguments)
             reason = passing or why_not(twin, layer, *arguments)
             if reason is None:
                 found = twin
@@ -171,49 +157,6 @@ def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
     if torch_module._has_any_global_hook():
         return "a hook for all modules is registered"
     return touched_inside(layer, twin.inside) or twin.why_not(layer, x, *arguments)
-
-
-@torch.compiler.assume_constant_result  # compilers are not to trace it, for every module
-def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
-    """The first of a layer's inner modules, with all in them, that has been touched, and how."""
-    for name in names:
-        inner = layer.get_submodule(name)
-        if any(map(touched, each_in(inner))):  # names are slow to make: only where they are asked for
-            return next(f"{n} {how}" for n, m in inner.named_modules(prefix=name) if (how := touched(m)))
-    return None
-
-
-def each_in(module: nn.Module) -> Iterator[nn.Module]:
-    """A module and all in it."""
-    yield module
-    for child in module._modules.values():
-        if child is not None:
-            yield from each_in(child)
-
-
-def touched(module: nn.Module) -> str | None:
-    """How a module is more than what its class and weights say, in words; None where it is not.
-
-    Calling it then does something that a twin, which reads the weights, would leave out.
-    """
-    own = module.__dict__
-    if any(map(own.get, HOOKS)):
-        return "has a hook"
-    kind = type(module)
-    written = _written.get(kind)
-    if written != methods(kind) if written else not is_known(kind):
-        return f"is a {kind.__name__}" + (" with another method" if written else "")
-    if any(name in own for name in METHODS):
-        return "has a method of its own"
-    if "parametrizations" in own["_modules"]:
-        return "is parametrised"
-    if not WEIGHTS.issuperset(map(type, own["_parameters"].values())):
-        return "has weights of another kind"
-    return None
-
-
-def is_known(kind: type[nn.Module]) -> bool:
-    return kind.forward in KNOWN and kind.__module__.startswith(THEIRS)
 
 
 def is_exporting() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +12,10 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .. import fast  # noqa: F401  (fills the table of twins)
-from ..network import STRIDES, Trunk, deploy, find_convention, find_variant, implementations
+from ..fast import chosen_implementation
+from ..network import STRIDES, Trunk, deploy, find_convention, find_variant
 from ..network.mbconv import BN_EPS, BN_MOMENTUM
 from ..weights import CheckpointError, Weights, load_completely, read_weights, recognise
-
-IMPLEMENTATION = "MAXVIT_MM_IMPLEMENTATION"  # in the environment; see `implementation` below
 
 
 @MODELS.register_module()
@@ -167,16 +164,6 @@ class MaxViT(BaseModule):
         print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}", "current")
         self.pretrained = weights.about
         self._is_init = True
-
-
-def chosen_implementation(argument: str) -> str:
-    """The environment's, where it names one, else the argument."""
-    name = os.environ.get(IMPLEMENTATION)
-    if name and name not in implementations():
-        raise ValueError(
-            f"the environment's {IMPLEMENTATION} is one of {', '.join(implementations())}; got {name!r}"
-        )
-    return name or argument
 
 
 def refuse_to_save(*_: Any) -> None:

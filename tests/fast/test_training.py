@@ -17,6 +17,8 @@ from maxvit_mm.network.partition import Block
 from maxvit_mm.network.trunk import MaxViTBlock
 from maxvit_mm.network.twins import plain as as_written
 
+pytestmark = pytest.mark.usefixtures("no_map_is_too_small")
+
 
 def step(trunk, images, plain=False):
     """Maps, gradients and statistics after one step of a copy of `trunk`."""

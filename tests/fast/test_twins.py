@@ -10,13 +10,16 @@ from conftest import SMALL, randomise
 from torch import nn
 
 from maxvit_mm import MaxViT, fast
+from maxvit_mm.fast.cpu import reasons as reasons_module
 from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, set_implementation, twins
 from maxvit_mm.network.attention import FFN, AttentionAndFFN, PartitionAttention
 from maxvit_mm.network.mbconv import MBConv
 from maxvit_mm.network.partition import Block, Grid
+from maxvit_mm.network.touched import touched_inside
 from maxvit_mm.network.trunk import MaxViTBlock, Stem
 from maxvit_mm.network.twins import SEAMS, TWINS, CannotRunError, choose, listening, plain
 
+pytestmark = pytest.mark.usefixtures("no_map_is_too_small")
 OFFICIAL, TORCHVISION = find_convention("official"), find_convention("torchvision")
 BLOCKS = (32, 2, OFFICIAL), (64, 1, OFFICIAL), (32, 2, TORCHVISION), (64, 2, TORCHVISION)
 SIZES = [(14, 14), (15, 23), (3, 2)]
@@ -186,7 +189,7 @@ def test_a_twin_steps_aside_where_any_module_inside_has_been_touched(seam, twin,
         with torch.set_grad_enabled(bool(twin.training)):
             if "cpu" in twin.devices:
                 assert choose(seam, layer, *call) is None, name
-        assert twins.touched_inside(layer, twin.inside).startswith(f"{name} ")
+        assert touched_inside(layer, twin.inside).startswith(f"{name} ")
 
 
 class CalledOtherwise(nn.Linear):
@@ -436,6 +439,24 @@ def test_no_images_are_no_work_for_a_twin(training, implementation):
     with torch.set_grad_enabled(training), listening(chosen.append):
         assert layer(torch.randn(0, 32, 14, 14), (7, 7)).shape == (0, 32, 7, 7)
     assert {choice.runs for choice in chosen} == {"plain"}
+
+
+def test_small_maps_train_as_the_network_is_written_unless_a_twin_is_asked_for(monkeypatch):
+    monkeypatch.setattr(reasons_module, "SMALL", 2**20)
+    layer = MBConv(32, 32, 1, 0.0)
+    small, large = (torch.randn(2, 128, side, side) for side in (31, 32))  # 961 and 1024 KiB
+    seam = "MBConv.narrow"
+    assert choose(seam, layer, large).name == "cpu"
+    assert choose(seam, layer, small) is None
+    assert "maps of less than 1024 KiB train faster" in reasons(layer, small[:, :32], seam)
+    set_implementation(layer, "cpu")
+    assert choose(seam, layer, small).name == "cpu"
+    ffn, tokens = FFN(64, "tanh"), torch.randn(2, 16, 32, 64)  # 1024 KiB between its layers
+    assert choose("FFN.forward", ffn, tokens).name == "cpu"
+    assert choose("FFN.forward", ffn, tokens[1:]) is None
+    stem, images = Stem(64), torch.randn(1, 3, 128, 128)  # 1024 KiB behind the first convolution
+    assert choose("Stem.forward", stem, images).name == "cpu"
+    assert choose("Stem.forward", stem, images[:, :, 2:]) is None
 
 
 def test_a_name_that_cannot_run_is_an_error_with_the_reason():

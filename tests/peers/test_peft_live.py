@@ -34,6 +34,7 @@ def trained(network, steps=3):
     return torch.stack(losses), parameters
 
 
+@pytest.mark.usefixtures("no_map_is_too_small")
 @pytest.mark.parametrize("targets", [[target] for target in LINEAR] + [LINEAR, ["expand", "shrink"]], ids=str)
 def test_lora_trains_the_same_numbers_as_on_the_plain_network(targets):
     network = adapted(targets)

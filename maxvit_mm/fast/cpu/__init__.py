@@ -19,19 +19,33 @@ from . import attention, block, ffn, narrow, reasons
 CPU = ("cpu",)
 COUNTED = ("cpu", "meta")  # on the meta device memory is counted as of a CPU
 WHOLE_BLOCK = ("mbconv", "block_attention", "grid_attention")
+STEM = ("norm", "act", "conv2")
 MIDDLE = ("norm1", "act", "depthwise", "norm2", "se", "shrink")
 
 # By method, best first, as `network.twins.TWINS` has them.
 ON_CPUS = {
     "Stem.forward": [
-        Twin("cpu", CPU, False, False, ("conv1", "norm", "act", "conv2"), reasons.stem, block.stem),
-        Twin("cpu", COUNTED, False, True, ("norm", "act", "conv2"), reasons.lean_stem, narrow.stem),
+        Twin("cpu", CPU, False, False, ("conv1", *STEM), reasons.stem, block.stem),
+        Twin(
+            "cpu",
+            COUNTED,
+            False,
+            True,
+            ("norm", "act", "conv2"),
+            reasons.lean_stem,
+            narrow.stem,
+            reasons.small_stem,
+        ),
     ],
     "MaxViTBlock.forward": [Twin("cpu", CPU, True, False, WHOLE_BLOCK, reasons.block, block.block)],
-    "MBConv.narrow": [Twin("cpu", COUNTED, False, True, MIDDLE, reasons.narrow, narrow.narrow)],
+    "MBConv.narrow": [
+        Twin("cpu", COUNTED, False, True, MIDDLE, reasons.narrow, narrow.narrow, reasons.small_map)
+    ],
     "PartitionAttention.attend": [
         Twin("cpu", COUNTED, True, False, (), reasons.nothing, attention.infer),
-        Twin("cpu", COUNTED, False, True, (), reasons.nothing, attention.attend),
+        Twin("cpu", COUNTED, False, True, (), reasons.nothing, attention.attend, reasons.small_map),
     ],
-    "FFN.forward": [Twin("cpu", COUNTED, False, True, ("0", "1", "2"), reasons.ffn, ffn.ffn)],
+    "FFN.forward": [
+        Twin("cpu", COUNTED, False, True, ("0", "1", "2"), reasons.ffn, ffn.ffn, reasons.small_ffn)
+    ],
 }
