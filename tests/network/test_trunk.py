@@ -4,9 +4,10 @@ import torch
 from conftest import SMALL, randomise
 from torch.utils.flop_counter import FlopCounterMode
 
-from maxvit_mm.network import Trunk, find_variant
+from maxvit_mm.network import Trunk, deploy, find_variant
 from maxvit_mm.network.attention import attention
 from maxvit_mm.network.relative_bias import relative_bias
+from maxvit_mm.network.twins import Layer, touched
 
 SIZES = [(32, 32), (97, 161), (112, 137), (200, 333), (224, 224)]
 
@@ -28,6 +29,12 @@ def test_the_maps_are_those_of_the_reference(size, partition_size):
 def test_an_image_below_the_stride_is_refused(size):
     with pytest.raises(ValueError, match=f"at least 32x32 pixels .* got {size[0]}x{size[1]}: resize or pad"):
         Trunk(find_variant(SMALL))(torch.zeros(1, 3, *size))
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 3, 64, 64)])
+def test_what_is_no_batch_of_images_is_refused(shape):
+    with pytest.raises(ValueError, match="images are a batch"):
+        Trunk(find_variant(SMALL))(torch.zeros(shape))
 
 
 def test_the_scaled_partition_of_an_oblong_image_is_oblong():
@@ -63,6 +70,31 @@ def test_stochastic_depth_rises_linearly_to_its_rate_over_the_whole_network():
     # block i of N, i from 0 to N - 1, drops with rate * i / N
     assert rates(4) == pytest.approx([0.4 * i / 5 for i in range(5)])
     assert rates(2) == pytest.approx([0.4 * i / 5 for i in range(2)])
+
+
+def test_only_the_stages_named_are_computed_twice_and_only_before_a_backward_pass():
+    trunk = Trunk(find_variant(SMALL), checkpointing=(False, True, False, True)).train()
+    calls = [0] * 4
+    for i, stage in enumerate(trunk.stages):
+        stage[0].register_forward_pre_hook(lambda *_, i=i: calls.__setitem__(i, calls[i] + 1))
+    sum(m.square().mean() for m in trunk(torch.randn(2, 3, 64, 64))).backward()
+    assert calls == [1, 2, 1, 2]
+    with torch.no_grad():
+        trunk(torch.randn(2, 3, 64, 64))
+    assert calls == [2, 3, 2, 3]
+
+
+def test_deployed_its_weights_are_final_in_every_layer():
+    trunk = deploy(Trunk(find_variant(SMALL)).eval())
+    assert not any(parameter.requires_grad for parameter in trunk.parameters())
+    assert all(module.deployed for module in trunk.modules() if isinstance(module, Layer))
+
+
+def test_weights_of_another_kind_are_seen_and_a_bias_that_is_not_there_is_none():
+    layer = torch.nn.Linear(2, 2, bias=False)
+    assert touched(layer) is None
+    layer.weight = type("Quantised", (torch.nn.Parameter,), {})(torch.ones(2, 2))
+    assert touched(layer) == "has weights of another kind"
 
 
 def test_attention_and_bias_are_fp32_in_mixed_precision_and_maps_are_finite():

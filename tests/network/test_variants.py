@@ -38,6 +38,8 @@ def test_every_size_builds_as_a_backbone(arch):
 def test_an_arch_can_be_spelled_out():
     spelled = find_variant({"stem_width": 64, "widths": [64, 128, 256, 512], "depths": [2, 2, 5, 2]})
     assert spelled == VARIANTS["tiny"]
+    least = find_variant({"stem_width": 1, "widths": [32] * 4, "depths": [1] * 4})
+    assert least == (1, (32,) * 4, (1,) * 4)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,17 @@ def test_an_arch_can_be_spelled_out():
     [
         ("huge", "no arch 'huge': use one of pico, tiny"),
         ({"widths": (32, 32, 32, 32)}, "keys stem_width, widths, depths"),
+        (
+            {"stem_width": 8, "widths": (32,) * 4, "depths": (1,) * 4, "heads": 1},
+            "keys stem_width, widths, depths",
+        ),
         ({"stem_width": 8, "widths": (32, 32, 32), "depths": (1, 1, 1, 1)}, "4 stages"),
+        ({"stem_width": 8, "widths": (32,) * 5, "depths": (1,) * 4}, "4 stages"),
+        ({"stem_width": 8, "widths": (32,) * 4, "depths": (1,) * 3}, "4 stages"),
+        ({"stem_width": 8, "widths": (32,) * 4, "depths": (1,) * 5}, "4 stages"),
+        ({"stem_width": 8, "widths": (32, 0, 64, 96), "depths": (1,) * 4}, "multiples of 32"),
+        ({"stem_width": 8, "widths": (32, -32, 64, 96), "depths": (1,) * 4}, "multiples of 32"),
+        ({"stem_width": 0, "widths": (32,) * 4, "depths": (1,) * 4}, "at least 1"),
         ({"stem_width": 8, "widths": (32, 48, 64, 96), "depths": (1, 1, 1, 1)}, "multiples of 32"),
         ({"stem_width": 8, "widths": (32, 32, 64, 96), "depths": (1, 0, 1, 1)}, "at least 1"),
     ],

@@ -76,6 +76,19 @@ def test_one_wrong_tensor_stops_the_start_and_is_named(weights, tmp_path, kind):
         pretrained(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize("reshape", [lambda table: table[None], lambda table: table.flatten(1)])
+def test_a_table_of_other_dimensions_is_not_resized(weights, tmp_path, reshape):
+    name = "trunk.stages.1.0.grid_attention.attention.relative_position_bias_table"
+    torch.save({**weights, name: reshape(weights[name])}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=f"1 of another shape: {name}"):
+        pretrained(tmp_path / "w.pth")
+
+
+def test_a_long_list_of_names_is_cut_and_counted():
+    assert loading.shorten(["a", "b", "c"], 3) == "a, b, c"
+    assert loading.shorten(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
 def test_other_implementations_and_whole_detectors_are_recognised(weights, tmp_path):
     data = FILES
     for origin in ("timm", "torchvision"):
@@ -177,6 +190,17 @@ def test_a_full_disk_leaves_the_old_file(weights, tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
     assert (tmp_path / "w.pth").read_text() == "the old one"
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o002])
+def test_a_file_may_be_read_by_whom_the_umask_lets(weights, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_weights(tmp_path / "w.pth", Weights(weights, {}))
+        assert os.umask(umask) == umask  # and that stays
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.pth").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_mmengines_own_log_is_read_back(tmp_path):

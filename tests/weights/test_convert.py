@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensor_bundle
 import torch
@@ -20,7 +21,9 @@ from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
 from maxvit_mm.weights import Architecture, CheckpointError, convert, read_weights, tensorflow
+from maxvit_mm.weights.architecture import convention_of
 from maxvit_mm.weights.normalization import image_size_in, image_size_of, normalization_of
+from maxvit_mm.weights.translation import Line, Translation
 
 DATA = FILES
 TIMM, TORCHVISION = DATA / "timm.safetensors", DATA / "torchvision.safetensors"
@@ -247,7 +250,8 @@ def test_the_newest_of_several_tensorflow_checkpoints_is_the_folders(reader, tmp
     for path in (DATA / "golden" / "ckpt_B_raw").iterdir():
         shutil.copy(path, tmp_path / path.name)
         if path.name != "checkpoint":
-            shutil.copy(path, tmp_path / path.name.replace("1000", "500"))
+            for other in ("500", "100"):  # a name after the newest one's, and one before it
+                shutil.copy(path, tmp_path / path.name.replace("1000", other))
     assert tensorflow.find_prefix(tmp_path).name == "model.ckpt-1000"
 
 
@@ -265,6 +269,9 @@ def test_of_a_training_checkpoint_the_averages_are_taken_and_all_else_is_account
         "maxvit/norm/moving_mean": "maxvit/norm/moving_mean",
     }
     assert note.startswith("1 moving averages, 1 raw variables, 3 left out")
+    # a slot of what is there once, raw or as an average
+    for name in ("maxvit/a", "maxvit/a/ExponentialMovingAverage"):
+        assert tensorflow.choose({name, "maxvit/a/adam_m"})[0] == {"maxvit/a": name}
     # no slot, but values of an attention; a slot of nothing that is there stays, to be refused
     raw = {"maxvit/attention/v/weight", "maxvit/unknown/adam_m"}
     assert tensorflow.choose(raw)[0].keys() == raw
@@ -302,6 +309,64 @@ def test_half_a_tensorflow_checkpoint_and_a_damaged_one_are_named(reader, tmp_pa
     assert "is damaged" in refusal(tmp_path, tmp_path / "ours.pth")
     (tmp_path / "other.index").write_bytes(b"")
     assert "holds 2 checkpoints; name one" in refusal(tmp_path, tmp_path / "ours.pth")
+
+
+def test_variables_that_are_no_floating_point_numbers_are_refused(monkeypatch, tmp_path):
+    stored = {"maxvit/a": np.ones(1, "float16"), "maxvit/b": np.ones(1, "int32")}
+
+    class Reader:
+        get_variable_to_shape_map = staticmethod(lambda: stored)
+        get_tensor = staticmethod(stored.get)
+
+    monkeypatch.setattr(tensorflow, "import_reader", lambda: lambda prefix: Reader)
+    for end in (".index", ".data-00000-of-00002", ".data-00001-of-00002"):
+        (tmp_path / f"c{end}").touch()
+    with pytest.raises(CheckpointError, match=r"of floating-point numbers: maxvit/b \(int32\)$"):
+        tensorflow.read(tmp_path / "c")
+    (tmp_path / "c.index").unlink()
+    with pytest.raises(CheckpointError, match=r"c\.index is missing"):
+        tensorflow.read(tmp_path / "c")
+
+
+def test_a_tensor_made_of_several_waits_for_all_in_their_order():
+    lines = Translation([Line("a.{i}", ("q.{i}", "k.{i}"), lambda q, k: torch.cat([q, k]))])
+    q, k = torch.zeros(1), torch.ones(1)
+    assert lines.to_ours({"k.3": k}) == ({}, ["q.3"], [])
+    tensors, missing, left_over = lines.to_ours({"k.3": k, "q.3": q, "v.3": k})
+    assert tensors["a.3"].tolist() == [0, 1]
+    assert (missing, left_over) == ([], ["v.3"])
+    with pytest.raises(KeyError):
+        lines.find("b.3")
+
+
+@pytest.mark.parametrize(
+    ("stem", "convention"), [(24, "official"), (32, "official"), (64, "official"), (32, "torchvision")]
+)
+def test_whose_network_it_is_shows_in_its_first_shortcut(stem, convention):
+    with torch.device("meta"):
+        tensors = MaxViT({**SMALL, "stem_width": stem}, convention=convention).state_dict()
+    assert convention_of(tensors) == convention
+
+
+def test_the_user_knows_the_size_better_than_a_folders_name(reader, tmp_path):
+    folder = shutil.copytree(DATA / "golden" / "ckpt_B_raw", tmp_path / "384")
+    assert convert(folder).weights.about["image_size"] == 384
+    about = convert(folder, 224, "inception").weights.about
+    assert (about["image_size"], about["normalization"], about["mean"]) == (224, "inception", [127.5] * 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [
+        ("/384/i1k/model.ckpt", 384),
+        ("/384/i1k/mine/model.ckpt", None),  # too far above the file to be its own
+        ("/224/384/model.ckpt", 384),
+        ("/i21k_224_i1k_512/model.ckpt", 512),
+        ("/1224/model.ckpt", None),
+    ],
+)
+def test_the_size_in_a_path_is_the_nearest_and_last(path, size):
+    assert image_size_in(Path(path)) == size
 
 
 def architecture(name, classes, partition=7):

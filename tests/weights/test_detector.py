@@ -71,6 +71,9 @@ def test_other_heads_are_told_and_another_backbone_is_refused(detector, checkpoi
         check_detector(detector, checkpoint, "d.pth")
     told = check_detector(detector, checkpoint, "d.pth", other_heads=True)
     assert told == "  1 of another shape: bbox_head.bias [5] instead of [3]"
+    state["bbox_head.bias"].fill_(torch.nan)
+    with pytest.raises(CheckpointError, match=r"1 not finite: bbox_head\.bias"):
+        check_detector(detector, checkpoint, "d.pth", other_heads=True)
     del state["backbone.trunk.stem.conv1.weight"]
     with pytest.raises(CheckpointError, match=r"1 missing: backbone\.trunk\.stem\.conv1\.weight"):
         check_detector(detector, checkpoint, "d.pth", other_heads=True)
