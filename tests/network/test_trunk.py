@@ -7,7 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from maxvit_mm.network import Trunk, deploy, find_variant
 from maxvit_mm.network.attention import attention
 from maxvit_mm.network.relative_bias import relative_bias
-from maxvit_mm.network.twins import Layer, touched
+from maxvit_mm.network.touched import touched
+from maxvit_mm.network.twins import Layer
 
 SIZES = [(32, 32), (97, 161), (112, 137), (200, 333), (224, 224)]
 
