@@ -53,6 +53,7 @@ class Site:
         child = subprocess.run(
             [sys.executable, "-S", str(ROOT / "tools" / "doctor.py"), *options],
             env={"PYTHONPATH": str(self.folder), "PATH": "/usr/bin:/bin"},
+            cwd=self.folder,  # where this Python is not, whose path is shown in full then
             capture_output=True,
             text=True,
         )
