@@ -133,7 +133,8 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
                 )
             reasons.append((twin.name, reason))
     if not torch.compiler.is_compiling():
-        note(Choice(seam, layer, "plain" if found is None else found.name, tuple(reasons)))
+        runs = "plain" if found is None else found.name
+        note(Choice(seam, layer, runs, tuple(reason for reason in reasons if reason[0] != runs)))
     return found
 
 

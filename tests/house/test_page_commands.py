@@ -21,7 +21,7 @@ from maxvit_mm.data.shapes import make_shapes
 from maxvit_mm.openmmlab.config_checks import check_model
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
-KINDS = {"bash", "gsutil", "make", "mim", "mkdir", "pip", "python"}
+KINDS = {".", "bash", "gsutil", "make", "mim", "mkdir", "pip", "python"}
 CHECKPOINTS = [
     *("CHECKPOINT", "maxvit_t.pth", "maxvit_s.pth"),
     *("work_dirs/mine/iter_780.pth", "work_dirs/mask_rcnn_maxvit_t_coco/epoch_12.pth"),
