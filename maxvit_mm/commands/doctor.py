@@ -17,16 +17,12 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-LITE = "mmcv-lite==2.1.0"
-FULL = "mmcv==2.1.0"
+LITE, FULL = "mmcv-lite==2.1.0", "mmcv==2.1.0"
 
 # What is imported in a process of its own, in this order. OpenCV comes first: a system library that it
-# lacks is then not mistaken for one of torch. maxvit_mm comes last: it supplies the `mmcv._ext` that
-# mmcv-lite lacks.
-MODULES = [
-    *("cv2", "torch", "torchvision", "mmengine", "mmcv", "mmcv._ext", "mmdet", "einops", "safetensors"),
-    "maxvit_mm",
-]
+# lacks is then not mistaken for one of torch. maxvit_mm comes last: it supplies the `mmcv._ext` of mmcv-lite.
+MODULES = ["cv2", "torch", "torchvision", "mmengine", "mmcv", "mmcv._ext", "mmdet", "einops", "safetensors"]
+MODULES += ["maxvit_mm"]
 PEERS = ["timm", "vit_pytorch", "tensorflow", "peft", "onnx", "onnxscript", "onnxruntime"]
 OPTIONAL = {"torchvision", "mmcv._ext"}
 PROOF_OF_OPS = """
@@ -92,13 +88,12 @@ def problems_of_packages(there: dict[str, str], compiled: bool) -> list[str]:
     problems = []
     torch, mmcv, lite = there.get("torch"), there.get("mmcv"), there.get("mmcv-lite")
     if torch and release(torch) < (2, 6):
-        needed = shlex.quote("torch>=2.6")
+        newer = pip("install 'torch>=2.6'")
         problems.append(
-            f"torch {torch} cannot load checkpoints safely: run `{pip('install ' + needed)}`, "
-            "or leave this environment (`deactivate`)"
+            f"torch {torch} cannot load checkpoints safely: run `{newer}`, or leave this environment "
+            "(`deactivate`)"
         )
-    fork = [name for name in there if name.startswith("onedl-mm")]
-    strangers = fork + [name for name in there if name == "mmcv-full"]
+    strangers = [name for name in there if name.startswith("onedl-mm") or name == "mmcv-full"]
     if strangers:
         problems.append(
             f"{' and '.join(strangers)} and the packages that mmdet 3.3.0 needs own the same folders: "
@@ -144,7 +139,7 @@ def attempt(programs: dict[str, str]) -> dict[str, dict]:
         capture_output=True,
         text=True,
     )
-    lines = [line[6:] for line in child.stdout.splitlines() if line.startswith("TRIAL ")]
+    lines = (line[6:] for line in child.stdout.splitlines() if line.startswith("TRIAL "))
     outcomes = dict(map(json.loads, lines))
     crashed = [name for name in programs if name not in outcomes]
     if crashed:
@@ -171,8 +166,8 @@ def diagnose(name: str, error: str, there: dict[str, str]) -> str:
             f"({error}): run `MMCV_WITH_OPS=1 {pip(f'{build} {FULL}')}`"
         )
     if "pkg_resources" in error:
-        needed = shlex.quote("setuptools>=64,<81")
-        return f"{name} needs the pkg_resources of an older setuptools: run `{pip('install ' + needed)}`"
+        older = pip("install 'setuptools>=64,<81'")
+        return f"{name} needs the pkg_resources of an older setuptools: run `{older}`"
     return (
         f"{name} is installed and cannot be imported ({error}): reinstall it, "
         f"`{pip('install --force-reinstall --no-deps')} ...`, or start afresh (`make clean`, or `deactivate`)"
@@ -194,10 +189,8 @@ def problems_of_imports(
         elif name not in OPTIONAL:
             absent.append(name)
     if absent:
-        target = "make test-peers" if peers else "make test"
-        problems.append(
-            f"{', '.join(absent)} cannot be found: run `{target}`, which installs what is missing"
-        )
+        make = f"make test{'-peers' if peers else ''}"
+        problems.append(f"{', '.join(absent)} cannot be found: run `{make}`, which installs what is missing")
     return problems
 
 
@@ -232,8 +225,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     if sys.version_info < (3, 10):  # noqa: UP036
-        old = ".".join(map(str, sys.version_info[:2]))
-        print(f"doctor: Python {old} is too old, 3.10 or newer is needed: run `make test PYTHON=python3.11`")
+        old = f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old, 3.10 or newer is needed"
+        print(f"doctor: {old}: run `make test PYTHON=python3.11`")
         return 1
     there, outcomes = installed(), {}
     problems = problems_of_packages(there, options.compiled)

@@ -126,9 +126,15 @@ def channels_last(build: Callable[[Work], nn.Module]) -> Callable[[Work], nn.Mod
     return in_that_layout
 
 
+def ours_by_twins(work: Work) -> nn.Module:
+    """With twins on maps of any size, too, that 'auto' trains as they are written: what its rule rests on."""
+    return ours(work, implementation="cuda" if torch.cuda.is_available() else "cpu")
+
+
 CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "maxvit_mm": ours,
     "maxvit_mm, plain": ours_plain,
+    "maxvit_mm, twins": ours_by_twins,
     "maxvit_mm, deployed": ours_deployed,
     "maxvit_mm, with_cp": ours_checkpointed,
     "timm": timm_network,

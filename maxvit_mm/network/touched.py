@@ -20,7 +20,6 @@ KNOWN = {
 THEIRS = ("torch.", "mmengine.")  # mmengine has a SyncBN made into a BatchNorm
 METHODS = ("forward", "narrow", "attend")  # what twins stand in for, or call
 WEIGHTS = {nn.Parameter, Tensor, type(None)}
-
 OURS = __name__.rpartition(".")[0] + "."
 _written: dict[type[nn.Module], list[Any]] = {}  # the methods of our classes, as they are written
 
@@ -63,9 +62,11 @@ def touched(module: nn.Module) -> str | None:
     if any(map(own.get, HOOKS)):
         return "has a hook"
     kind = type(module)
-    written = _written.get(kind)
-    if written != methods(kind) if written else not is_known(kind):
-        return f"is a {kind.__name__}" + (" with another method" if written else "")
+    if kind in _written:
+        if _written[kind] != methods(kind):
+            return f"is of class {kind.__name__}, which has been given another method"
+    elif kind.forward not in KNOWN or not kind.__module__.startswith(THEIRS):
+        return f"is of class {kind.__name__}"
     if any(name in own for name in METHODS):
         return "has a method of its own"
     if "parametrizations" in own["_modules"]:
@@ -73,7 +74,3 @@ def touched(module: nn.Module) -> str | None:
     if not WEIGHTS.issuperset(map(type, own["_parameters"].values())):
         return "has weights of another kind"
     return None
-
-
-def is_known(kind: type[nn.Module]) -> bool:
-    return kind.forward in KNOWN and kind.__module__.startswith(THEIRS)

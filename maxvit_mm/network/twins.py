@@ -82,7 +82,7 @@ class Layer(nn.Module):
         remember(cls)
 
 
-class CannotRunError(RuntimeError):
+class TwinError(RuntimeError):
     """A twin that was asked for by name, and cannot run; the message says why."""
 
 
@@ -109,7 +109,7 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
     """The twin that is to run a layer's method, None for the method as it is written.
 
     Raises:
-        CannotRunError: where the layer's `implementation` names twins that are for calls such as this one,
+        TwinError: where the layer's `implementation` names twins that are for calls such as this one,
             and none of them can run.
     """
     wanted, found, reasons = layer.implementation, None, []
@@ -127,7 +127,7 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
                 found = twin
                 break
             if wanted != "auto" and passing is None:
-                raise CannotRunError(
+                raise TwinError(
                     f"implementation={wanted!r} cannot run {seam}: {reason}. implementation='auto' takes "
                     "what can run, 'plain' the network as it is written"
                 )

@@ -1,6 +1,8 @@
 import pytest
+import torch
 
 from maxvit_mm.measure.peers import CANDIDATES, CannotRunError, Work
+from maxvit_mm.network.twins import Layer
 
 
 def test_a_row_says_all_that_was_chosen():
@@ -8,12 +10,16 @@ def test_a_row_says_all_that_was_chosen():
     assert str(work) == "forward, 4 x 224 x 448, bf16 by autocast, compiled, P = image/32"
 
 
-def test_the_plain_network_is_a_candidate_of_its_own():
-    network = CANDIDATES["maxvit_mm, plain"](Work("forward", 1, 32, 32, "fp32", False, False))
-    assert (
-        network.trunk.state_dict().keys()
-        == CANDIDATES["maxvit_mm"](Work("forward", 1, 32, 32, "fp32", False, False)).trunk.state_dict().keys()
-    )
+@pytest.mark.parametrize(
+    ("name", "implementation"),
+    [("maxvit_mm", "auto"), ("maxvit_mm, plain", "plain"), ("maxvit_mm, twins", "cpu")],
+)
+def test_ours_is_a_candidate_by_each_implementation(monkeypatch, name, implementation):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with torch.device("meta"):
+        network = CANDIDATES[name](Work("forward", 1, 32, 32, "fp32", False, False))
+    layers = [module for module in network.modules() if isinstance(module, Layer)]
+    assert {layer.implementation for layer in layers} == {implementation}
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,7 @@ MIDDLE = ("norm1", "act", "depthwise", "norm2", "se", "shrink")
 ON_CPUS = {
     "Stem.forward": [
         Twin("cpu", CPU, False, False, ("conv1", *STEM), reasons.stem, block.stem),
-        Twin(
-            "cpu",
-            COUNTED,
-            False,
-            True,
-            ("norm", "act", "conv2"),
-            reasons.lean_stem,
-            narrow.stem,
-            reasons.small_stem,
-        ),
+        Twin("cpu", COUNTED, False, True, STEM, reasons.lean_stem, narrow.stem, reasons.small_stem),
     ],
     "MaxViTBlock.forward": [Twin("cpu", CPU, True, False, WHOLE_BLOCK, reasons.block, block.block)],
     "MBConv.narrow": [

@@ -29,7 +29,7 @@ from .strips import in_strips
 
 GROUPS = "b i h j w c -> (b i j) (h w) c"
 BACK = "(b i j) (h w) c -> b i h j w c"
-OF_MBCONV, OF_SHORTCUT, OF_ATTENTION = 10, 2, 13  # tensors
+OF_MBCONV, OF_ATTENTION = 10, 13  # tensors, without a shortcut's
 
 
 class Make(NamedTuple):

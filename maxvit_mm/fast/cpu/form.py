@@ -103,7 +103,7 @@ def gelu_of(layer: MaxViTBlock, name: str) -> str:
 
 
 def other(name: str, module: nn.Module, kind: type[nn.Module]) -> str | None:
-    return None if type(module) is kind else f"{name} is a {type(module).__name__}"
+    return None if type(module) is kind else f"{name} is of class {type(module).__name__}"
 
 
 def other_1x1(name: str, module: Any, with_bias: bool = True) -> str | None:

@@ -106,7 +106,7 @@ def not_lean(norm: nn.Module) -> str | None:
 
 def incomplete(norm: Any) -> str | None:
     if not isinstance(norm, _BatchNorm):
-        return f"a norm is a {type(norm).__name__}"
+        return f"a norm is of class {type(norm).__name__}"
     if not norm.track_running_stats or norm.running_mean is None:
         return "a norm keeps no statistics"
     return None if norm.affine else "a norm has no weight"
