@@ -16,9 +16,8 @@ from ..precision import precision_of
 from .form import first_of, other_block, other_ffn, other_narrow, other_stem
 from .onednn import ONEDNN, is_in_onednn
 
-# Bytes of the widest map on the way. Below it, layers that keep less take 1.1 to 1.9 times as long as they do
-# as they are written (a training step of MaxViT-pico at 2 x 96 x 96); above it, 0.9 to 1.25 times (MaxViT-T,
-# 4 x 224 x 224; one core of an AMD EPYC with AVX2). What they would save is little there.
+# Bytes of the widest map on the way. Below it, to keep less takes longer and saves little: docs/speed.md has
+# the numbers and the command.
 SMALL = 2**20
 
 
