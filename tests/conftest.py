@@ -1,9 +1,11 @@
 """What several tests share: small networks in which nothing is hidden by a zero or a one."""
 
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
 import pytest
 import torch

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -17,9 +19,15 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ..data.coco_folder import DataError, inspect
-from ..openmmlab.config_checks import check_model, check_options, trains_masks
+from ..openmmlab.config_checks import (
+    check_loops,
+    check_model,
+    check_options,
+    complete_options,
+    trains_masks,
+)
 from ..openmmlab.hardware import is_first_process, use_gloo
-from ..openmmlab.retarget import point_config_at
+from ..openmmlab.retarget import decoder_of, filter_of, point_config_at, read_by_name
 from ..openmmlab.shipped_configs import find_config
 from ..weights import CheckpointError
 
@@ -47,29 +55,45 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_config(args: argparse.Namespace, to_train: bool) -> Config:
-    """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it."""
+def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
+    """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it.
+
+    Args:
+        splits: those that `--data` must have.
+    """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     setup_cache_size_limit_of_dynamo()
     path = find_config(args.config)
     cfg = Config.fromfile(path)
+    check_options(cfg, args.cfg_options or {})
     if args.data is not None:
+        meant = with_options(cfg, args.cfg_options)
         with clear_refusals():
-            folder = inspect(Path(args.data), masks=trains_masks(cfg), train=to_train)
+            folder = inspect(
+                Path(args.data), trains_masks(meant), splits, decoder_of(meant), filter_of(meant)
+            )
             point_config_at(cfg, folder)
         if is_first_process():
             print(folder.describe())
-    if args.cfg_options is not None:
-        check_options(cfg, args.cfg_options)
-        try:
-            cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError) as error:
-            raise SystemExit(f"--cfg-options: {error}") from error
+    cfg = with_options(cfg, args.cfg_options)
+    read_by_name(cfg)
+    complete_options(cfg)
     check_model(cfg.model)
+    check_loops(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
         use_gloo(cfg)
+    return cfg
+
+
+def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:
+    """A copy, changed as `--cfg-options` says."""
+    cfg = deepcopy(cfg)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError) as error:
+        raise SystemExit(f"--cfg-options: {error}") from error
     return cfg
 
 

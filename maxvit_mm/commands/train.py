@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         help="go on from a checkpoint; without a name, from the latest in the work directory",
     )
     args = parser.parse_args(argv)
-    cfg = read_config(args, to_train=True)
+    cfg = read_config(args, ("train", "val"))
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)

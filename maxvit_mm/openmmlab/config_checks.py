@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import LOOPS
 from mmengine.runner import Runner
 
 from ..network import VARIANTS, find_variant
@@ -46,6 +47,34 @@ def check_options(cfg: Config, options: dict[str, Any]) -> None:
         alike = get_close_matches(key, READ, n=1)
         meant = f"; did you mean {alike[0]}?" if alike else ""
         raise SystemExit(f"--cfg-options {option}: a config has no {key}{meant}")
+
+
+def complete_options(cfg: Config) -> None:
+    """Set, in place, what must go with an option: without workers, PyTorch takes nothing that is theirs."""
+    for role in ("train", "val", "test"):
+        loader = cfg.get(f"{role}_dataloader") or {}
+        if loader.get("num_workers") == 0:
+            loader["persistent_workers"] = False
+            for key in ("prefetch_factor", "multiprocessing_context", "timeout"):
+                loader.pop(key, None)
+
+
+def check_loops(cfg: Config) -> None:
+    """Refuse a key that a loop does not take, such as max_iters where epochs are counted."""
+    for role in ("train", "val", "test"):
+        loop = cfg.get(f"{role}_cfg") or {}
+        name = loop.get("type")
+        if name is None and "by_epoch" in loop:
+            name = "EpochBasedTrainLoop" if loop["by_epoch"] else "IterBasedTrainLoop"
+        kind = LOOPS.module_dict.get(name)  # `get` would start a logger, without the run's folder
+        if kind is None:
+            continue
+        takes = inspect.signature(kind).parameters.keys() - {"runner", "dataloader", "evaluator"}
+        for key in loop.keys() - takes - {"type", "by_epoch", "_scope_"}:
+            raise SystemExit(
+                f"{role}_cfg.{key}: {name} takes {', '.join(sorted(takes))}; leave {key} out, or set "
+                f"{role}_cfg.type to a loop that takes it"
+            )
 
 
 def check_model(model: dict[str, Any]) -> None:

@@ -15,12 +15,18 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from ..weights import check_detector
+from ..weights import CheckpointError, check_detector
 from .backbone import MaxViT
+from .class_names import (
+    check_class_names,
+    classes_of_checkpoint,
+    classes_of_run,
+    difference,
+    plain_datasets,
+    to_start_anew,
+    to_test,
+)
 from .curves import draw_curves
-
-# Of the 80 classes, in their order; ten numbers were never given.
-COCO_IDS = sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 
 @HOOKS.register_module()
@@ -29,6 +35,9 @@ class ClassNamesHook(Hook):
 
     MMDetection takes label numbers from the file's order of categories and names from the config, and
     passes over a name that the file does not have: AP is 0, or a class has another's name.
+
+    Likewise where a checkpoint that is tested or resumed was trained on other classes, or on the same in
+    another order. Training from `load_from` may have other classes, and says so.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -36,35 +45,20 @@ class ClassNamesHook(Hook):
             for dataset in plain_datasets(getattr(getattr(loop, "dataloader", None), "dataset", None)):
                 check_class_names(dataset)
 
-
-def plain_datasets(dataset: Any) -> Iterator[Any]:
-    """The datasets inside OpenMMLab's wrappers that read annotation files in COCO's format."""
-    for inner in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
-        if inner is not None:
-            yield from plain_datasets(inner)
-    if hasattr(dataset, "COCOAPI") and hasattr(dataset, "ann_file"):
-        yield dataset
-
-
-def check_class_names(dataset: Any) -> None:
-    dataset.full_init()
-    wanted = list(dataset.metainfo["classes"])
-    if wanted == list(type(dataset).METAINFO.get("classes", ())) and list(dataset.cat_ids) == COCO_IDS:
-        return  # COCO itself: spare its users a second look at a large file
-    categories = dataset.COCOAPI(dataset.ann_file).loadCats(dataset.cat_ids)
-    found = [category["name"] for category in categories]
-    if found == wanted:
-        return
-    absent = [name for name in wanted if name not in found]
-    problem = (
-        f"has no class named {', '.join(absent)}"
-        if absent
-        else f"lists its classes in the order {', '.join(found)}, the config as {', '.join(wanted)}"
-    )
-    raise SystemExit(
-        f"{dataset.ann_file} {problem}. Set metainfo=dict(classes=...) of the dataset and num_classes to "
-        f"the file's own, or let `--data FOLDER` do it."
-    )
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        trains = isinstance(runner._train_loop, BaseLoop)
+        loop = runner._train_loop if trains else runner._test_loop or runner._val_loop
+        own = classes_of_run(loop)
+        theirs = classes_of_checkpoint(checkpoint)
+        if own and theirs and list(own) != list(theirs):
+            source = str(getattr(runner, "_load_from", None) or "the checkpoint")
+            if trains and not runner._resume:
+                runner.logger.warning(
+                    f"{source}: {difference(theirs, own)}; the heads' rows keep their places"
+                )
+                return
+            way_on = to_start_anew(source) if trains else to_test(theirs, own)
+            raise CheckpointError(f"{source}: {difference(theirs, own)}. Nothing was started. {way_on}")
 
 
 @HOOKS.register_module()

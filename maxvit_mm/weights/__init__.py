@@ -3,6 +3,7 @@
 In reading order:
 
     checkpoint      a stranger's file, read without running code from it
+    wrappings       where other people's scripts keep the tensors in it
     file            its tensors and what our converter wrote about them, read and written whole
     loading         tensors into a network: every one, or an error that names them
     detector        a whole detector's checkpoint: every tensor accounted for

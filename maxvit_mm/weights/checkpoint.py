@@ -8,12 +8,13 @@ makes that MMEngine's way to read local files, for `load_from` and `--resume` as
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,16 @@ TRAINING_LOG: list[Any] = [
         (function, f"numpy.{core}.multiarray.{function.__name__}")
         for function in (NUMPY_CORE.multiarray._reconstruct, NUMPY_CORE.multiarray.scalar)
         for core in ("core", "_core")
+    ],
+]
+# Training scripts keep their command line beside the weights: a Namespace, whose values may be paths. Neither
+# does anything but hold values; of paths, those that never look at a disk.
+COMMAND_LINE: list[Any] = [
+    argparse.Namespace,
+    *[
+        (pure, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")  # Python 3.13's
+        for pure, name in ((PurePosixPath, "PosixPath"), (PureWindowsPath, "WindowsPath"))
     ],
 ]
 
@@ -109,7 +120,7 @@ def only_weights() -> Iterator[None]:
     before = {name: os.environ.pop(name) for name in (force, forbid) if name in os.environ}
     os.environ[force] = "1"
     try:
-        with torch.serialization.safe_globals(TRAINING_LOG):
+        with torch.serialization.safe_globals([*TRAINING_LOG, *COMMAND_LINE]):
             yield
     finally:
         del os.environ[force]
@@ -161,6 +172,7 @@ def is_tensorflow(path: Path) -> bool:
 def more_than_tensors(file: str | Path, error: pickle.UnpicklingError) -> CheckpointError:
     return CheckpointError(
         f"{file} holds more than tensors, and loading it could run code: it was not loaded. "
+        f"Where it was made, save the weights alone: torch.save(model.state_dict(), FILE). "
         f"PyTorch says: {first_reason(error)}"
     )
 

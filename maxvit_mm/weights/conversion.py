@@ -36,13 +36,16 @@ class Converted(NamedTuple):
     note: str  # on what was chosen among the tensors of the origin
 
 
-def convert(source: Path, image_size: int | None = None, normalization: str | None = None) -> Converted:
+def convert(
+    source: Path, image_size: int | None = None, normalization: str | None = None, average: bool = True
+) -> Converted:
     """Read a checkpoint of any origin as one of ours.
 
     Args:
         source: a file, or the folder, prefix or .index file of a TensorFlow checkpoint.
         image_size: the side of the images it was trained on, in pixels, where the file does not tell.
         normalization: 'imagenet' or 'inception', where it does not tell that.
+        average: of weights and their moving average take the average; of TensorFlow's always.
 
     Raises:
         CheckpointError: where it cannot be read, is of no known origin, or is not complete: names every
@@ -55,8 +58,7 @@ def convert(source: Path, image_size: int | None = None, normalization: str | No
         found, note = tensorflow.read(source)
         before: dict[str, Any] = {}
     else:
-        found, before = read_weights(name)
-        note = ""
+        found, before, note = read_weights(name, average=average)
     origin = recognise(found)
     if origin is None:
         raise CheckpointError(
@@ -153,7 +155,7 @@ def to_timm(converted: Converted) -> dict[str, Tensor]:
 
     timm stores the tables at the partition size of the image, so those of another size are resized.
     """
-    tensors, about = converted.weights
+    tensors, about, _ = converted.weights
     if converted.architecture.convention != "official":
         raise CheckpointError("timm has no MaxViT that computes what torchvision's does: nothing was written")
     if converted.architecture.classes is None:

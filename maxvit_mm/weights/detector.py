@@ -12,8 +12,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from .checkpoint import CheckpointError
-from .file import state_of
 from .loading import differences
+from .wrappings import find_state
 
 
 def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
             or not finite.
     """
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-    state = state_of(checkpoint, source)
+    state, _ = find_state(checkpoint, source)
     check_detector(detector, {**checkpoint, "state_dict": state}, source)
     detector.load_state_dict(plain_names(state))
     return checkpoint.get("meta") or {}

@@ -45,6 +45,7 @@ def test_a_folder_that_cannot_work_is_refused_before_anything_is_built(shapes, t
         (["--cfg-options", "steps=100"], "steps is a variable of the config"),
         (["--cfg-options", "model.neck.in_channels=64"], "in_channels is 64, and this backbone's maps have"),
         (["--cfg-options", "custom_hooks.9.type=X"], "--cfg-options: "),
+        (["--cfg-options", "train_cfg.max_epochs=3"], "train_cfg.max_epochs: IterBasedTrainLoop takes dynamic_"),
         (["--resume", "nope.pth"], "there is no checkpoint file nope.pth"),
         (["--cfg-options", *pretrained("nope.pth")], "there is no checkpoint file nope.pth"),
     ],
