@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -30,6 +32,9 @@ from ..openmmlab.hardware import is_first_process, use_gloo
 from ..openmmlab.retarget import decoder_of, filter_of, point_config_at, read_by_name
 from ..openmmlab.shipped_configs import find_config
 from ..weights import CheckpointError
+
+PATIENCE = 15  # seconds
+Result = TypeVar("Result")
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -100,6 +105,24 @@ def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:
 def build_runner(cfg: Config) -> Runner:
     with clear_refusals():
         return Runner.from_cfg(cfg)
+
+
+def said_once(command: Callable[..., Result]) -> Callable[..., Result]:
+    """A command that, run in several processes, refuses in the words of the first alone.
+
+    The others wait for the launcher to end them with it. Where it does not, the reason was theirs alone.
+    """
+
+    @wraps(command)
+    def quietly(argv: Sequence[str] | None = None) -> Result:
+        try:
+            return command(argv)
+        except SystemExit as stop:
+            if stop.code and not is_first_process():
+                time.sleep(PATIENCE)
+            raise
+
+    return quietly
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from ..openmmlab.class_names import classes_of_checkpoint, difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
-from .launch import build_runner, clear_refusals, common_parser, read_config
+from .launch import build_runner, clear_refusals, common_parser, read_config, said_once
 
 META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
+@said_once
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """The command line. Returns the metrics by name, such as 'coco/bbox_mAP'.
 

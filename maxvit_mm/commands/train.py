@@ -9,9 +9,10 @@ from mmengine.runner import Runner
 
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
-from .launch import build_runner, clear_refusals, common_parser, read_config
+from .launch import build_runner, clear_refusals, common_parser, read_config, said_once
 
 
+@said_once
 def main(argv: Sequence[str] | None = None) -> Runner:
     """The command line. Returns the runner, trained.
 

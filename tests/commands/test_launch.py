@@ -45,7 +45,10 @@ def test_a_folder_that_cannot_work_is_refused_before_anything_is_built(shapes, t
         (["--cfg-options", "steps=100"], "steps is a variable of the config"),
         (["--cfg-options", "model.neck.in_channels=64"], "in_channels is 64, and this backbone's maps have"),
         (["--cfg-options", "custom_hooks.9.type=X"], "--cfg-options: "),
-        (["--cfg-options", "train_cfg.max_epochs=3"], "train_cfg.max_epochs: IterBasedTrainLoop takes dynamic_"),
+        (
+            ["--cfg-options", "train_cfg.max_epochs=3"],
+            "train_cfg.max_epochs: IterBasedTrainLoop takes dynamic_",
+        ),
         (["--resume", "nope.pth"], "there is no checkpoint file nope.pth"),
         (["--cfg-options", *pretrained("nope.pth")], "there is no checkpoint file nope.pth"),
     ],
@@ -61,6 +64,17 @@ def test_what_a_config_shows_to_be_wrong_stops_before_anything_is_built(
 def test_keys_that_a_config_need_not_have_are_no_mistakes():
     cfg = Config.fromfile(find_config(PICO))
     check_options(cfg, {"load_from": "w.pth", "find_unused_parameters": True, "compile": True})
+
+
+def test_of_several_processes_the_first_alone_says_why_it_stops(monkeypatch):
+    waited = []
+    monkeypatch.setattr("maxvit_mm.commands.launch.time.sleep", waited.append)
+    monkeypatch.setenv("RANK", "0")
+    assert "there is no config no_such_config" in refusal(train, "no_such_config")
+    assert waited == []
+    monkeypatch.setenv("RANK", "1")  # it is ended while it waits, or was the only one
+    assert "there is no config no_such_config" in refusal(train, "no_such_config")
+    assert waited == [15]
 
 
 def test_batches_cannot_be_normalised_across_processes_without_gpus(shapes, monkeypatch):
