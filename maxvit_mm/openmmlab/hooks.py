@@ -142,8 +142,8 @@ class ReseedHook(Hook):
         self.seed(runner)  # the first images of an epoch are augmented before its first step
         images: Any = getattr(runner.train_loop, "dataloader_iterator", None)
         if hasattr(images, "skip_iter"):
-            # onedl-mmengine's passes over what was trained without reading it. Workers would begin their augmentation
-            # again, so a resumed run reads it, as with OpenMMLab's own.
+            # onedl-mmengine's passes over what was trained, unread. Workers would begin their augmentation
+            # again, so it is read, as with OpenMMLab's own.
             images.skip_iter = lambda steps: deque(islice(images, steps), maxlen=0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

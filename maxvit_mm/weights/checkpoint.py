@@ -125,10 +125,10 @@ def load_only_weights(file: Any, map_location: Any = None, *rest: Any, **options
 
 @contextmanager
 def only_weights() -> Iterator[None]:
-    """Within it no `torch.load` runs code, however it is called, again after a refusal, or asked by the shell.
+    """Within it no `torch.load` runs code, whatever it is told, by its caller or by the shell.
 
-    One that somebody took out of torch before (`from torch import load`) is held to weights as well, with what this
-    process allows.
+    One that was taken out of torch before (`from torch import load`) is held to weights as well, with what
+    this process allows.
     """
     force, forbid = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     with patch.dict(os.environ, {force: "1"}), patch.object(torch, "load", load_only_weights):

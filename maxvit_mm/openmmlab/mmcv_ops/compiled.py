@@ -21,8 +21,8 @@ COMPILED_ONEDL_LINES = """\
     python -c "import torch, mmcv._ext"
 """
 NO_MMCV = """\
-OpenMMLab is not installed ({} is missing). One of these lines installs it, its own packages or those of onedl, its
-living fork:
+OpenMMLab is not installed ({} is missing). One of these lines installs it, its own packages or those of
+onedl, its living fork:
     pip install mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0 "setuptools<81"
     pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1"""
 

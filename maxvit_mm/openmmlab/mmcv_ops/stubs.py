@@ -12,9 +12,9 @@ from types import ModuleType
 def refuse_stubs() -> None:
     """Stop where a package of OpenMMLab's keeps stubs, which would fail at the first step.
 
-    onedl's MMDetection catches that `mmcv.ops` cannot be imported, and puts functions in their place that raise. Other
-    modules, classes and registries have taken them since, so they cannot be exchanged. OpenMMLab's own does not
-    catch it: there the import itself fails, and works once ours is done.
+    onedl's MMDetection catches that `mmcv.ops` cannot be imported, and puts functions in their place that
+    raise. Other modules, classes and registries have taken them since, so they cannot be exchanged.
+    OpenMMLab's own does not catch it: there the import itself fails, and works once ours is done.
 
     Raises:
         ImportError: says what to import first.
