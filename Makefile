@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-# The environment that is active, of venv or conda (whose base counts as none), else .venv. Two more are always ours.
+# The environment that is active, of venv or conda (whose base counts as none), else .venv. Three more are always ours.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
 ACTIVE := $(firstword $(wildcard $(addsuffix /bin/python,$(VIRTUAL_ENV) $(CONDA))))
 ENV := $(patsubst $(CURDIR)/%,%,$(patsubst %/bin/python,%,$(or $(ACTIVE),.venv/bin/python)))
@@ -11,11 +11,12 @@ STAMP := .maxvit_mm-$(firstword $(shell pwd -P | cksum))# another clone's stamp 
 MAIN := $(ENV)/$(STAMP)
 COMPILED := .venv-compiled/$(STAMP)
 PEERS := .venv-peers/$(STAMP)
+ONEDL := .venv-onedl/$(STAMP)
 
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
-.PHONY: help demo test test-compiled test-peers benchmark clean
+.PHONY: help demo test test-compiled test-onedl test-peers benchmark clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -32,6 +33,9 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 test-compiled: $(COMPILED)  ## the tests of what stands on mmcv, beside a compiled one (needs a C++ compiler, builds for ten minutes)
 	$(RUN) -m pytest tests/compiled tests/openmmlab tests/inference tests/measure tests/commands $(ARGS)
 
+test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and safe loading on onedl, the living fork of OpenMMLab
+	$(RUN) -m pytest tests/data tests/openmmlab tests/commands tests/weights/test_checkpoint.py $(ARGS)
+
 test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
 
@@ -39,7 +43,7 @@ benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin
 	$(RUN) tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
-	rm -rf .venv .venv-compiled .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-compiled .venv-onedl .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
 	rm -f $(ENV)/.maxvit_mm-*
 	find configs maxvit_mm tests tools -name __pycache__ -prune -exec rm -rf {} +
 
@@ -52,31 +56,38 @@ PINS = $(@D)/.maxvit_mm-constraints.txt
 # One pip at a time, even one that outlived a killed `make`; the compiler finds ninja beside our Python.
 INSTALL = PATH="$$(cd $(@D)/bin && pwd):$$PATH" $(LOCK) $(PIP) install -c $(PINS)
 WHEELS = $(INSTALL) --only-binary :all:
-LITE = $$($(PIP) show -q mmcv 2>/dev/null || echo lite,)# never over an mmcv that is there
-EXTRAS = $(LITE)test
-$(PEERS): EXTRAS = $(LITE)test,peers
-$(COMPILED): EXTRAS = test
+# The OpenMMLab that is there is never written over: the doctor has seen that it is of one family.
+FAMILY = $$($(PIP) list --format=freeze 2>/dev/null | \
+	sed -n 's/^onedl-mm.*/onedl/p; s/^mmcv==.*/compiled/p' | sort -u | grep . || echo lite)
+EXTRAS = $(FAMILY),test
+$(ONEDL): FAMILY = onedl
+$(COMPILED): FAMILY = compiled
+$(PEERS): EXTRAS = $(FAMILY),test,peers
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
-$(COMPILED): TOOLS = wheel ninja psutil
+$(COMPILED): TOOLS = torch wheel ninja psutil
+# The fork has no wheels. Its mmcv, which sees no torch here, leaves its ops out. That wheel is not for pip's cache,
+# which would give it to those who mean to compile.
+BUILD = [ "$(FAMILY)" != onedl ] || { $(INSTALL) --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv && \
+	$(WHEELS) --no-binary onedl-mmdetection onedl-mmdetection; }
 # The build must see our torch, and a wheel in pip's cache may be for another one.
-$(COMPILED): COMPILE = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
+$(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
 	MMCV_WITH_OPS=1 $(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv; }
 
 # A stamp is old when our files are newer, or site-packages, where pip's last change shows.
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
 # Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
 .SECONDEXPANSION:
-$(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
+$(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
 	@echo 'Setting up $(@D): a minute, or several.'
 	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
 	@$(PY) tools/doctor.py --before $(LOOK)
 	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours) > $(PINS)
-	@$(WHEELS) 'setuptools>=64,<81' $(TOOLS)
+	@$(WHEELS) 'setuptools>=64' $(TOOLS)
+	@$(BUILD)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
-		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --no-deps --only-binary :all:
-	@$(COMPILE)
+		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --force-reinstall --no-deps --only-binary :all:
 	@$(PY) tools/doctor.py $(LOOK)
 	@touch $@
 
@@ -84,7 +95,7 @@ $(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/pyt
 SHARE = import importlib.metadata as m, sys; \
 	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
 NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: name one by PYTHON=")
-.venv/bin/python .venv-compiled/bin/python .venv-peers/bin/python:
+.venv/bin/python .venv-compiled/bin/python .venv-onedl/bin/python .venv-peers/bin/python:
 	@$(PYTHON) -c '$(NEW)'
 	@$(PYTHON) -m venv --clear --without-pip \
 		$$($(PYTHON) -c '$(SHARE)' 2>/dev/null && echo --system-site-packages) $(@:/bin/python=)

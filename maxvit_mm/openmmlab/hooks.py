@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,11 @@ class ReseedHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         self.seed(runner)  # the first images of an epoch are augmented before its first step
+        images: Any = getattr(runner.train_loop, "dataloader_iterator", None)
+        if hasattr(images, "skip_iter"):
+            # onedl-mmengine's passes over what was trained, unread. Workers would begin their augmentation
+            # again, so it is read, as with OpenMMLab's own.
+            images.skip_iter = lambda steps: deque(islice(images, steps), maxlen=0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         self.seed(runner)

@@ -3,7 +3,7 @@
 A checkpoint is a file from a stranger. safetensors holds nothing but tensors and text;
 `torch.load(weights_only=True)` makes tensors and plain containers out of a file, and the few kinds of
 object, named here, that MMEngine's own training checkpoints hold. Neither runs code. Importing this module
-makes that MMEngine's way to read local files, for `load_from` and `--resume` as well.
+makes that MMEngine's only way to read checkpoints, local and remote, for `load_from` and `--resume` as well.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -113,18 +115,36 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return without_config(checkpoint)
 
 
+def load_only_weights(file: Any, map_location: Any = None, *rest: Any, **options: Any) -> Any:
+    """`torch.load` of tensors, plain containers and MMEngine's log; the caller's other options are not heard.
+
+    What else this process has allowed by `torch.serialization.add_safe_globals` is not: the mmengine of onedl
+    allows `getattr`.
+
+    Raises:
+        pickle.UnpicklingError: where the file holds anything else.
+    """
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*TRAINING_LOG, *COMMAND_LINE])
+    try:
+        return torch.serialization.load(file, map_location=map_location, weights_only=True)
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+
+
 @contextmanager
 def only_weights() -> Iterator[None]:
-    """Within it no `torch.load` runs code, however it is called and whatever the shell has set."""
+    """Within it no `torch.load` runs code, whatever it is told, by its caller or by the shell.
+
+    One that was taken out of torch before (`from torch import load`) is held to weights as well, with what
+    this process allows.
+    """
     force, forbid = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    before = {name: os.environ.pop(name) for name in (force, forbid) if name in os.environ}
-    os.environ[force] = "1"
-    try:
-        with torch.serialization.safe_globals([*TRAINING_LOG, *COMMAND_LINE]):
-            yield
-    finally:
-        del os.environ[force]
-        os.environ.update(before)
+    with patch.dict(os.environ, {force: "1"}), patch.object(torch, "load", load_only_weights):
+        os.environ.pop(forbid, None)
+        yield
 
 
 def without_config(checkpoint: Any) -> Any:
@@ -134,22 +154,21 @@ def without_config(checkpoint: Any) -> Any:
     return checkpoint
 
 
-def load_remotely(load: Callable) -> Callable:
-    """One of MMEngine's ways to fetch a checkpoint, made to read it safely."""
+def safely(load_checkpoint: Callable) -> Callable:
+    """MMEngine's one door to all its ways to fetch a checkpoint, those of plugins included, made safe."""
 
-    def safely(filename: str, map_location: Any = None, **arguments: Any) -> Any:
+    @wraps(load_checkpoint)
+    def load(filename: str, *arguments: Any, **options: Any) -> Any:
         try:
             with only_weights():
-                return without_config(load(filename, map_location=map_location, **arguments))
+                return without_config(load_checkpoint(filename, *arguments, **options))
         except pickle.UnpicklingError as error:
             raise more_than_tensors(filename, error) from error
 
-    return safely
+    return load
 
 
-for scheme, load in list(CheckpointLoader._schemes.items()):
-    if scheme:
-        CheckpointLoader.register_scheme(prefixes=scheme, loader=load_remotely(load), force=True)
+CheckpointLoader.load_checkpoint = staticmethod(safely(CheckpointLoader.load_checkpoint))
 
 
 def load_safetensors(path: Path) -> dict[str, Any]:
