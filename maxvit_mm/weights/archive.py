@@ -12,6 +12,8 @@ def damage(path: Path) -> str | None:
     An archive written after `torch.serialization.set_crc32_options(False)` has no checksums: all are zero.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            return "its end is missing"
         with zipfile.ZipFile(path) as archive:
             summed = any(record.CRC for record in archive.infolist())
             record = archive.testzip() if summed else None

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 import torch
-from kills import end, start, steps_in, train_toy
+from kills import end, start, steps_in, toy_config, train_toy
 
 from maxvit_mm.openmmlab.resuming import steps_of
 from maxvit_mm.weights.checkpoint import load_from_local
@@ -35,6 +35,10 @@ def run(work_dir, training, resume=False, kill_at=None, **changes):
         processes=processes,
     )
     return end(started)
+
+
+def hooks_of(training):
+    return toy_config("nowhere", training[0], training[2], resume=False).custom_hooks
 
 
 def checkpoints_in(work_dir):
@@ -79,7 +83,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def go_on_and_compare(work_dir, training, whole):
-    """After a kill, what is there is whole. Resuming takes the last of it, and ends as if nothing had been."""
+    """After a kill, what is there is whole. Resuming takes the last of it and ends as if nothing had been."""
     saved = checkpoints_in(work_dir)
     for path in work_dir.glob("*.pth"):
         load_from_local(str(path))
@@ -119,3 +123,14 @@ def test_mmengines_own_hook_is_there_by_its_full_name_and_loses_such_a_training(
 
 def lost(work_dir):
     return (work_dir / "last_checkpoint").exists() and not checkpoints_in(work_dir)
+
+
+def test_a_full_disk_ends_the_training_in_a_sentence_and_leaves_what_was_saved(uninterrupted, tmp_path):
+    training = (False, 1, True)
+    work_dir = tmp_path / "full"
+    assert run(work_dir, training, custom_hooks=[*hooks_of(training), dict(type="FullDisk", step=3)]) == [1]
+    *_, words = work_dir.with_suffix(".log.0").read_text().splitlines()
+    assert words.startswith(f"{work_dir}/iter_4.pth could not be written (is the disk full?): ")
+    assert words.endswith("The checkpoints before it are whole: make room and resume the training")
+    assert [path.name for path in checkpoints_in(work_dir)] == ["iter_2.pth"]
+    go_on_and_compare(work_dir, training, uninterrupted(training))
