@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .checkpoint import ABOUT, CheckpointError
-from .wrappings import find_state
 from .whole import draft_of
+from .wrappings import find_state
 
 ABOUT_KEYS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("arch", "convention", "origin", "source", "source_sha256", "converter"), (str,)),
