@@ -5,8 +5,22 @@ from .openmmlab import mmcv_ops
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 
 from . import fast, moved  # noqa: E402
-from .openmmlab import float_regions, hooks, layer_decay  # noqa: E402  (they register themselves)
+from .openmmlab import (  # noqa: E402  (they register themselves)
+    float_regions,
+    hooks,
+    layer_decay,
+    whole_checkpoints,
+)
 from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ["MaxViT", "__version__", "fast", "float_regions", "hooks", "layer_decay", "moved"]
+__all__ = [
+    "MaxViT",
+    "__version__",
+    "fast",
+    "float_regions",
+    "hooks",
+    "layer_decay",
+    "moved",
+    "whole_checkpoints",
+]

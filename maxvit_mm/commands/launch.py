@@ -6,6 +6,7 @@ Building, training and testing are MMEngine's `Runner`.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -132,5 +133,11 @@ def clear_refusals() -> Iterator[None]:
         yield
     except (DataError, CheckpointError) as error:
         raise SystemExit(str(error)) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SystemExit(
+            f"the disk is full ({error}): the checkpoints that are there are whole: make room, add --resume"
+        ) from error
     except KeyboardInterrupt:
         raise SystemExit("interrupted; --resume goes on from the last checkpoint") from None

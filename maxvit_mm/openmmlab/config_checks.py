@@ -118,7 +118,8 @@ def trains_masks(cfg: Config) -> bool:
 
 def notes_on_the_start(cfg: Config) -> Iterator[str]:
     """What a user may not have meant by starting as `cfg` does."""
-    goes_on = cfg.get("load_from") or (Path(cfg.work_dir) / "last_checkpoint").is_file()
+    saved = (Path(cfg.work_dir).glob(name) for name in ("last_checkpoint", "epoch_*.pth", "iter_*.pth"))
+    goes_on = cfg.get("load_from") or any(path for found in saved for path in found)
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
     backbone = cfg.model.get("backbone") or {}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from .class_names import (
     to_test,
 )
 from .curves import draw_curves
+
+WORKERS = 10_000  # more than the processes that read for one training: no two epochs seed one alike
 
 
 @HOOKS.register_module()
@@ -128,26 +129,65 @@ def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator
 class ReseedHook(Hook):
     """Seed each step by its number, so that a resumed run draws what an uninterrupted one draws.
 
-    Stochastic depth and sampling of boxes then repeat exactly. Augmentation does where workers do it, whom
-    MMEngine seeds; and, in training by epochs, without workers too.
+    Augmentation, stochastic depth and sampling of boxes then repeat exactly. In training by epochs, workers
+    begin anew with each, seeded by its number: `persistent_workers` would carry their randomness over.
     """
 
+    def before_train(self, runner: Runner) -> None:
+        """Shuffle with the seed of the training that goes on: MMEngine reads it after building the loader."""
+        loop: Any = runner.train_loop
+        seeded = getattr(loop.dataloader.worker_init_fn, "keywords", {}).get("seed", runner.seed)
+        if seeded != runner.seed and isinstance(runner._train_dataloader, dict):
+            apart = runner._randomness_cfg.get("diff_rank_seed", False)
+            loader = runner.build_dataloader(runner._train_dataloader, runner.seed, diff_rank_seed=apart)
+            loop.dataloader = loader
+            if hasattr(loop, "dataloader_iterator"):
+                loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+
     def before_train_epoch(self, runner: Runner) -> None:
-        self.seed(runner)  # the first images of an epoch are augmented before its first step
-        images: Any = getattr(runner.train_loop, "dataloader_iterator", None)
-        if hasattr(images, "skip_iter"):
-            # onedl-mmengine's passes over what was trained, unread. Workers would begin their augmentation
-            # again, so it is read, as with OpenMMLab's own.
-            images.skip_iter = lambda steps: deque(islice(images, steps), maxlen=0)
+        loop: Any = runner.train_loop
+        if hasattr(loop, "dataloader_iterator"):  # by iterations, the whole training is one epoch
+            loop.dataloader_iterator = SeededReads(loop.dataloader_iterator, partial(seed_step, runner))
+        else:
+            seed_step(runner, runner.iter)  # the first images are read before the first step
+            begin_workers_anew(loop.dataloader, (runner.seed + runner.epoch * WORKERS) % 2**31)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        self.seed(runner)
+        seed_step(runner, runner.iter)
 
-    def seed(self, runner: Runner) -> None:
-        seed = runner.seed + runner.iter * get_world_size() + get_rank()
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+
+def seed_step(runner: Runner, step: int) -> None:
+    seed = runner.seed + step * get_world_size() + get_rank()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+class SeededReads:
+    """The batches of a training by iterations, each read after `seed(its number)`.
+
+    A resumed run reads, and drops, the batches of the steps that were trained, for workers augment as they
+    did. onedl-mmengine would pass over them by `skip_iter`, unread.
+    """
+
+    def __init__(self, batches: Iterator[Any], seed: Callable[[int], None]) -> None:
+        self.batches, self.seed, self.number = batches, seed, 0
+
+    def __next__(self) -> Any:
+        self.seed(self.number)
+        self.number += 1
+        return next(self.batches)
+
+    def skip_iter(self, steps: int) -> None:
+        for _ in range(steps):
+            next(self)
+
+
+def begin_workers_anew(loader: Any, seed: int) -> None:
+    """Have the next epoch read by new workers, seeded from `seed` on."""
+    loader._iterator = None  # which PyTorch keeps where workers are persistent
+    if isinstance(loader.worker_init_fn, partial) and "seed" in loader.worker_init_fn.keywords:
+        loader.worker_init_fn = partial(loader.worker_init_fn, seed=seed)  # MMEngine's
 
 
 @HOOKS.register_module()

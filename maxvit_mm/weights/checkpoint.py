@@ -25,6 +25,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
+from .archive import damage
+
 NUMPY_CORE = np._core if hasattr(np, "_core") else np.core  # numpy 2 renamed it
 
 
@@ -103,6 +105,8 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     # Eight bytes of length, then JSON: known by this where a file was renamed to .bin or .pth.
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return load_safetensors(path)
+    if start[:2] == b"PK" and (wrong := damage(path)):
+        raise CheckpointError(f"{path} is damaged or no PyTorch checkpoint ({wrong}): get it again")
     try:
         with only_weights():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)

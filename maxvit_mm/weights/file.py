@@ -7,18 +7,16 @@ with ABOUT as JSON in the file's own metadata.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from .checkpoint import ABOUT, CheckpointError
+from .whole import draft_of
 from .wrappings import find_state
 
 ABOUT_KEYS: dict[str, tuple[type, ...]] = {
@@ -88,11 +86,7 @@ def write_weights(path: Path, weights: Weights) -> None:
     Raises:
         CheckpointError: where it cannot be written; what was there before is still there.
     """
-    path = path.resolve()  # a link stays a link
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    draft = Path(name)
-    try:
+    with draft_of(path) as draft:
         if path.suffix == ".safetensors":
             tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
             about = {ABOUT: json.dumps(weights.about)} if weights.about else {}
@@ -101,19 +95,3 @@ def write_weights(path: Path, weights: Weights) -> None:
             torch.save({"state_dict": weights.tensors, "meta": {ABOUT: weights.about}}, draft)
         else:
             torch.save(weights.tensors, draft)
-        draft.chmod(0o666 & ~current_umask())  # a temporary file is its owner's alone
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch's of a full disk is no OSError
-        raise CheckpointError(
-            f"{path} could not be written (is the disk full?): {str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
