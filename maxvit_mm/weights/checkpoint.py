@@ -202,7 +202,8 @@ def more_than_tensors(file: str | Path, error: pickle.UnpicklingError) -> Checkp
 
 def first_reason(error: Exception) -> str:
     """PyTorch's own words, less its advice to load unsafely."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if line.startswith(("WeightsUnpickler", "Unsupported", "Global"))]
+    lines = [line.strip() for line in str(error).splitlines() if "weights_only" not in line]
+    known = "WeightsUnpickler", "Unsupported", "Global", "Trying to load unsupported"
+    reasons = [line for line in lines if line.startswith(known)]
     reason = (reasons or [line for line in lines if line] or [type(error).__name__])[0]
     return reason.partition(" Please use ")[0]
