@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..data.coco_folder import DataError, inspect
+from ..data.coco_folder import CocoFolder, DataError, inspect
 from ..openmmlab.config_checks import (
     check_loops,
     check_model,
@@ -61,12 +61,31 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+class Plan(NamedTuple):
+    """A config with the command line's changes, and the folder of `--data`."""
+
+    cfg: Config
+    folder: CocoFolder | None
+
+
 def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
+    """The config of `read_plan`; says what is in the folder."""
+    cfg, folder = read_plan(args, splits)
+    if folder is not None and is_first_process():
+        print(folder.describe())
+    return cfg
+
+
+def read_plan(args: argparse.Namespace, splits: Sequence[str]) -> Plan:
     """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it.
 
     Args:
         splits: those that `--data` must have.
+
+    Raises:
+        SystemExit: with a sentence on what is wrong.
     """
+    folder = None
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     setup_cache_size_limit_of_dynamo()
     path = find_config(args.config)
@@ -79,8 +98,6 @@ def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
                 Path(args.data), trains_masks(meant), splits, decoder_of(meant), filter_of(meant)
             )
             point_config_at(cfg, folder)
-        if is_first_process():
-            print(folder.describe())
     cfg = with_options(cfg, args.cfg_options)
     read_by_name(cfg)
     complete_options(cfg)
@@ -90,7 +107,7 @@ def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
         use_gloo(cfg)
-    return cfg
+    return Plan(cfg, folder)
 
 
 def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:

@@ -1,6 +1,7 @@
 """tools/doctor.py as a user runs it, in environments played by folders: each problem and what mends it."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from conftest import ROOT
 
 TORCH = """
 class version:
-    hip = None
+    hip, cuda = None, "13.0"
 class cuda:
     def is_available(): return False
     def device_count(): return 0
@@ -78,7 +79,7 @@ def site(tmp_path):
 
 def problems(site, *options, **variables):
     status, said = site.doctor(*options, **variables)
-    found = re.findall(r"^doctor: (.+)", said, re.MULTILINE)
+    found = re.findall(r"^  problem  environment +(.+)", said, re.MULTILINE)
     assert status == (1 if found else 0)
     return found
 
@@ -87,7 +88,7 @@ def test_a_well_environment_is_listed_and_has_no_problem(site):
     site.well()
     status, said = site.doctor()
     assert status == 0
-    assert re.findall(r"^  (\S+) +(.*)", said, re.MULTILINE)[1:] == [
+    assert re.findall(r"^  ok +(\S+) +(.*)", said, re.MULTILINE)[1:] == [
         ("torch", "2.13.0+cpu"),
         ("torchvision", "none, and none is needed"),
         ("OpenMMLab", "OpenMMLab's own packages"),
@@ -103,7 +104,7 @@ def test_the_living_fork_alone_is_well(site):
     site.well(family=ONEDL)
     status, said = site.doctor()
     assert status == 0
-    assert re.findall(r"^  (\S+) +(.*)", said, re.MULTILINE)[3:7] == [
+    assert re.findall(r"^  ok +(\S+) +(.*)", said, re.MULTILINE)[3:7] == [
         ("OpenMMLab", "onedl, the living fork"),
         ("mmcv", "onedl-mmcv 2.3.6 (no compiled ops; maxvit_mm has those that detectors need)"),
         ("mmengine", "onedl-mmengine 0.10.12"),
@@ -285,12 +286,13 @@ def test_mmcv_lite_is_not_what_the_compiled_environment_needs(site):
 
 GPU = """
 class version:
-    hip = None
+    hip, cuda = None, "13.0"
 class cuda:
     def is_available(): return True
     def device_count(): return 1
     def get_device_name(i=0): return "some GPU"
     def get_device_capability(i=0): return {}
+    def get_device_properties(i=0): return None
     def get_arch_list(): return {}
 """
 BUILDS = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
@@ -319,13 +321,45 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_named(site, capability, builds, 
     found = problems(site)
     if mend is None:
         assert found == []
-        assert "GPU          some GPU\n" in site.doctor()[1]
+        capability = ".".join(map(str, capability))
+        assert f"GPU            some GPU (capability {capability}, CUDA 13.0)\n" in site.doctor()[1]
     else:
         said = "torch 2.13.0+cu130 has no kernels for the GPU some GPU, of compute capability "
         said += f"{capability[0]}.{capability[1]}, only for sm_75, "
         assert found[0].startswith(said)
         assert re.search(mend, found[0])
         assert found[0].endswith("to use the CPU meanwhile, set CUDA_VISIBLE_DEVICES=''.")
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """A folder for the PATH with a driver that knows a GPU."""
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'NVIDIA H100, 555.42'\n")
+    smi.chmod(0o755)
+    return f"{smi.parent}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize(
+    ("torch", "said"), [("2.13.0+cpu", "was built without CUDA"), ("2.13.0", "driver may be")]
+)
+def test_a_gpu_that_the_driver_knows_and_torch_does_not_see_is_named(site, driver, torch, said):
+    site.well("torch")
+    site.add("torch", torch, "torch", TORCH)
+    (found,) = problems(site, PATH=driver)
+    assert found.startswith(f"there is a GPU, NVIDIA H100 (driver 555.42), and torch {torch} ")
+    assert said in found
+    assert problems(site, PATH=driver, CUDA_VISIBLE_DEVICES="") == []  # hidden on purpose
+
+
+def test_the_lines_can_be_had_as_json(site):
+    site.well()
+    status, said = site.doctor("--json")
+    lines = json.loads(said)
+    assert status == 0
+    assert {"level": "ok", "about": "torch", "text": "2.13.0+cpu"} in lines
+    assert {line["level"] for line in lines} == {"ok"}
 
 
 DOCTOR = sorted((ROOT / "maxvit_mm/commands/doctor").glob("*.py"))

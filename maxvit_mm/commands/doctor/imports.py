@@ -41,7 +41,13 @@ import torch
 cuda = torch.cuda
 built_for = [] if torch.version.hip else cuda.get_arch_list()
 found = [
-    {"name": cuda.get_device_name(i), "capability": cuda.get_device_capability(i), "built_for": built_for}
+    {
+        "name": cuda.get_device_name(i),
+        "capability": cuda.get_device_capability(i),
+        "memory": getattr(cuda.get_device_properties(i), "total_memory", 0),
+        "CUDA": torch.version.cuda or torch.version.hip,
+        "built_for": built_for,
+    }
     for i in range(cuda.device_count() if cuda.is_available() else 0)
 ]
 """
@@ -70,6 +76,31 @@ def look(compiled: bool, peers: bool) -> dict[str, dict]:
     if peers:
         programs["torchvision"] = TORCHVISION_WITHOUT_OPS
     return attempt(programs)
+
+
+def cards() -> list[dict]:
+    """The GPUs that NVIDIA's driver knows, whatever torch sees, with its version."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = (line.split(", ") for line in child.stdout.splitlines() if child.returncode == 0)
+    return [{"name": row[0], "driver": row[1]} for row in rows if len(row) == 2]
+
+
+def problem_of_driver(known: list[dict], seen: list[dict], torch: str) -> str | None:
+    """A GPU that the driver knows and torch does not see, unless it was hidden on purpose."""
+    if not known or seen or os.environ.get("CUDA_VISIBLE_DEVICES") is not None:
+        return None
+    _, _, build = torch.partition("+")
+    why = (
+        "was built without CUDA: run `{}`".format(pip("install --force-reinstall torch"))
+        if build == "cpu"
+        else "does not see it: the driver may be older than its CUDA. Update the driver, or run "
+        f"`{pip(f'install --force-reinstall torch --index-url {CU126}')}`"
+    )
+    return f"there is a GPU, {known[0]['name']} (driver {known[0]['driver']}), and torch {torch} {why}"
 
 
 def attempt(programs: dict[str, str]) -> dict[str, dict]:
