@@ -57,6 +57,7 @@ setup(
         "einops",
         "safetensors",
         "tensorboard",
+        *("filelock", "pillow", "pycocotools", "tqdm"),  # for the check of a user's images
         # No OpenMMLab: its two families own the same folders, and so do mmcv and mmcv-lite.
         # The user picks one, below.
     ],

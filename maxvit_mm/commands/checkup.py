@@ -11,9 +11,15 @@ import torch
 from mmengine.config import Config
 
 from ..data.coco_folder import CocoFolder, DataError, inspect
-from ..measure.checkup import GIB, Finding, cheap_findings, costly_findings
+from ..measure.checkup import cheap_findings, costly_findings
 from ..measure.config_cost import build
-from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
+from ..measure.gpu_memory import GIB, Finding
+from ..openmmlab.config_checks import (
+    notes_on_the_data,
+    notes_on_the_start,
+    require_checkpoint,
+    require_data,
+)
 from .launch import common_parser, read_plan
 
 
@@ -45,6 +51,8 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("ok", "config", f"{options.config} is read, with all options")
     if folder is not None:
         yield from of_data(folder)
+        for note in notes_on_the_data(cfg, folder):
+            yield Finding("note", "data", note.removeprefix("note: "))
     yield from of_a_run(cfg, folder, options)
 
 

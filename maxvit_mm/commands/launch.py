@@ -23,10 +23,12 @@ from mmengine.runner import Runner
 
 from ..data.coco_folder import CocoFolder, DataError, inspect
 from ..openmmlab.config_checks import (
+    check_checkpoints,
     check_loops,
     check_model,
     check_options,
     complete_options,
+    notes_on_the_data,
     trains_masks,
 )
 from ..openmmlab.hardware import is_first_process, use_gloo
@@ -71,9 +73,14 @@ class Plan(NamedTuple):
 def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
     """The config of `read_plan`; says what is in the folder."""
     cfg, folder = read_plan(args, splits)
-    if folder is not None and is_first_process():
-        print(folder.describe())
+    describe(cfg, folder)
     return cfg
+
+
+def describe(cfg: Config, folder: CocoFolder | None) -> None:
+    """Say what is in the folder of `--data`."""
+    if folder is not None and is_first_process():
+        print("\n".join([folder.describe(), *notes_on_the_data(cfg, folder)]))
 
 
 def read_plan(args: argparse.Namespace, splits: Sequence[str]) -> Plan:
@@ -103,6 +110,7 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str]) -> Plan:
     complete_options(cfg)
     check_model(cfg.model)
     check_loops(cfg)
+    check_checkpoints(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
     if args.launcher == "pytorch" and not torch.cuda.is_available():

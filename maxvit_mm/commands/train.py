@@ -8,11 +8,12 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
-from ..measure.checkup import Finding, cheap_findings
+from ..measure.checkup import cheap_findings
+from ..measure.gpu_memory import Finding
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
 from ..openmmlab.hooks import unwrapped
-from .launch import build_runner, clear_refusals, common_parser, read_plan, said_once
+from .launch import build_runner, clear_refusals, common_parser, describe, read_plan, said_once
 
 
 @said_once
@@ -36,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     )
     args = parser.parse_args(argv)
     cfg, folder = read_plan(args, ("train", "val"))
-    if folder is not None and is_first_process():
-        print(folder.describe())
+    describe(cfg, folder)
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)

@@ -178,7 +178,8 @@ def class_problems(classes: dict[str, list[str]]) -> Iterator[str]:
     """Classes that only some of the splits have."""
     for name, own in classes.items():
         for other, theirs in classes.items():
-            absent = (each for each in own if each not in theirs)
+            # A blank at an end is seen in quotes alone.
+            absent = (each if each == each.strip() else repr(each) for each in own if each not in theirs)
             yield from sentence("classes", f"names in {name} that {other} lacks", absent)
 
 

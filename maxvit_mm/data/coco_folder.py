@@ -43,6 +43,7 @@ class Split:
     instances: int = 0
     per_class: tuple[int, ...] = ()
     left_out: int = 0
+    most: int = 0  # instances of the fullest image
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Check:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.classes: list[str] = []
-        self.folder, self.images, self.left = root, 0, 0
+        self.folder, self.images, self.left, self.most = root, 0, 0, 0
         self.tally: dict[str, int] = {}  # instances of each class
         memory = Memory(file, name, masks, *decoder, only)
         if not self.remembered(memory):
@@ -163,8 +164,7 @@ class Check:
         now = stamps(self.folder, names)
         if len(memory.images(self.folder, self.decoder, now)) < len(names):
             return False
-        self.notes, self.classes = findings["notes"], findings["classes"]
-        self.images, self.tally, self.left = findings["images"], findings["tally"], findings["left"]
+        vars(self).update(findings)
         return True
 
     def look(self, coco: Coco, memory: Memory) -> None:
@@ -178,9 +178,8 @@ class Check:
         self.problems += image_problems(self.where, self.folder, coco["images"], seen)
         self.notes += image_remarks(self.where, seen)
         self.look_at_objects(coco)
-        findings = dict(
-            notes=self.notes, classes=self.classes, images=self.images, tally=self.tally, left=self.left
-        )
+        kept = ("notes", "classes", "images", "tally", "left", "most")
+        findings = {name: getattr(self, name) for name in kept}
         memory.keep(self.folder, self.decoder, now, seen, None if self.problems else findings)
 
     def look_at_objects(self, coco: Coco) -> None:
@@ -201,6 +200,7 @@ class Check:
         self.classes = [category["name"] for category in coco["categories"]]
         self.tally = {category["name"]: tally[category["id"]] for category in coco["categories"]}
         self.images, self.left = len(coco["images"]), len(boxed) - len(kept)
+        self.most = max(Counter(image["id"] for _, image in kept).values(), default=0)
 
     def image_folder(self, names: list[str]) -> Path:
         """The folder that holds most of the images; the first of several."""
@@ -214,4 +214,4 @@ class Check:
     def split(self, labels: Sequence[str]) -> Split:
         """What was found, with the instances of each label."""
         per_class = tuple(self.tally[label] for label in labels)
-        return Split(self.file, self.folder, self.images, sum(per_class), per_class, self.left)
+        return Split(self.file, self.folder, self.images, sum(per_class), per_class, self.left, self.most)

@@ -26,6 +26,13 @@ def box_problems(where: str, boxed: Boxed) -> Iterator[str]:
     if len(x) and max((x + w).max(), (y + h).max()) <= 1.001:
         yield f"{where}: {SHARES} width, y and height by its height ({len(x):,})"
         return
+    if are_corners(boxed):
+        told = "masks" if has_masks(boxed) else "areas"
+        yield (
+            f"{where}: boxes are [x1, y1, x2, y2], as their {told} tell: write x2 - x1 for the width and "
+            f"y2 - y1 for the height ({len(x):,})"
+        )
+        return
     right, bottom = width + SLACK, height + SLACK
     outside = (x < -SLACK) | (y < -SLACK) | (x + w > right) | (y + h > bottom)
     corners = ((w > x) & (h > y) & (w <= right) & (h <= bottom)).all()
@@ -34,12 +41,39 @@ def box_problems(where: str, boxed: Boxed) -> Iterator[str]:
     yield from (s + CORNERS * bool(corners) for s in sentence(where, what, named))
 
 
+def has_masks(boxed: Boxed) -> bool:
+    return any(annotation.get("segmentation") for annotation, _ in boxed)
+
+
+def are_corners(boxed: Boxed) -> bool:
+    """Whether nearly all boxes are written as two corners: then masks end there, or areas are theirs."""
+    as_corners = as_sides = 0
+    for annotation, image in boxed:
+        x, y, w, h = annotation["bbox"]
+        mask = annotation.get("segmentation")
+        if mask and not mask_fault(mask, image["width"], image["height"]):
+            _, _, right, bottom = extent(mask)
+            as_corners += abs(right - w) <= SLACK and abs(bottom - h) <= SLACK
+            as_sides += abs(right - x - w) <= SLACK and abs(bottom - y - h) <= SLACK
+        elif annotation["area"] > 0:
+            as_corners += close(annotation["area"], (w - x) * (h - y)) and w > x and h > y
+            as_sides += close(annotation["area"], w * h)
+    return as_corners > 0.9 * len(boxed) and as_sides < 0.5 * len(boxed)
+
+
+def close(a: float, b: float) -> bool:
+    return abs(a - b) <= 0.01 * abs(b)
+
+
 def box_remarks(where: str, boxed: Boxed) -> Iterator[str]:
     """Boxes that are probably in another unit, though no single one is impossible."""
     x, y, w, h, width, height = as_columns(boxed)
     ends = np.concatenate([x + w, y + h])
     if len(x) >= 8 and np.minimum(width, height).min() > 200 and 90 < ends.max() <= 100:
         yield f"{where}: {PERCENT} ({len(x):,})"
+    if len(x) >= 20 and max(((x + w) / width).max(), ((y + h) / height).max()) < 0.6:
+        what = "boxes all lie in the upper left part of their images, as if they were made on smaller ones"
+        yield f"{where}: {what} ({len(x):,})"
 
 
 def as_columns(boxed: Boxed) -> np.ndarray:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +22,8 @@ from .coco_entries import Entry, sentence
 Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
 OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
 DEEP = 8  # bits that a channel keeps
+LARGE = 5 * 10**7  # pixels, from which on images are decoded one at a time, to spare memory
+ALONE = Lock()
 
 
 class Decoder(NamedTuple):
@@ -90,6 +93,23 @@ def look_at(file: Path, decoder: Decoder) -> Seen:
         return Seen(fault=f"cannot be read ({error.strerror})")
     if not content:
         return Seen(fault="are empty files")
+    if size_in(content) > LARGE:
+        with ALONE:
+            return decoded(content, decoder)
+    return decoded(content, decoder)
+
+
+def size_in(content: bytes) -> int:
+    """Pixels that the head of a file states, as far as Pillow knows it."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return image.size[0] * image.size[1]
+    except Exception:  # a damaged file meets any of Pillow's errors
+        return 0
+
+
+def decoded(content: bytes, decoder: Decoder) -> Seen:
+    """What comes of a file's bytes."""
     kind, mode, size, frames, whole = header(content)
     if decoder.backend == "cv2" and (max(size) > OPENCV_SIDE or size[0] * size[1] > OPENCV_PIXELS):
         return Seen(fault="have more pixels than OpenCV reads (2**30, 2**20 a side): cut them into tiles")
@@ -107,6 +127,8 @@ def look_at(file: Path, decoder: Decoder) -> Seen:
     if not whole:
         return Seen(fault="are damaged or cut short: copy or download them again")
     height, width = image.shape[:2]
+    if not remark and mode in ("RGBA", "LA", "PA") and decoder.color_type == "color" and see_through(content):
+        remark = "are transparent in part, where training shows the colours beneath"
     if frames > 1 and kind != "MPO":  # a camera's second view of the same
         remark = remark or "hold several frames, of which the first alone is read"
     return Seen(width, height, remark=remark)
@@ -151,6 +173,11 @@ def depth(content: bytes, kind: str, mode: str) -> tuple[str, str]:
         what = f"hold 16-bit values up to {raw.max()}, of which training would keep {levels} levels"
         return f"{what}: scale them to 0 to 255 and write 8 bits", ""
     return "", "hold 16-bit values, of which training keeps the upper 8 bits"
+
+
+def see_through(content: bytes) -> bool:
+    with Image.open(BytesIO(content)) as image:
+        return bool(np.asarray(image.getchannel("A")).min() < 255)
 
 
 def image_problems(where: str, folder: Path, images: list[Entry], seen: dict[str, Seen]) -> Iterator[str]:

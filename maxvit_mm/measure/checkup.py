@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -20,21 +20,13 @@ from ..fast.report import report
 from ..openmmlab.class_names import classes_of_checkpoint, difference
 from ..openmmlab.hooks import normalization_problems
 from ..weights import CheckpointError, check_detector
-from .config_cost import build, image_size, padded
-from .cost import STATES, held, training_bytes
+from .config_cost import build
+from .cost import STATES, held
+from .gpu_memory import Finding, has_average, memory, shape_of, size
 
-GIB = 2**30
 SHARED_MEMORY = Path("/dev/shm")
 PREFETCHED = 2  # batches that each of PyTorch's workers holds ready, unless the config says otherwise
 FEW = 8  # images, below which BatchNorm's error grows: Figure 1 of Group Normalization, Wu and He, 2018
-
-
-class Finding(NamedTuple):
-    """A line: `level` is 'ok', 'note' or 'problem'; a problem will make the training fail."""
-
-    level: str
-    about: str
-    text: str
 
 
 def cheap_findings(
@@ -53,6 +45,7 @@ def cheap_findings(
     yield from shared_memory(cfg, processes)
     yield from learning_rate(cfg, batch * processes)
     yield from warm_up(cfg, batch * processes, images)
+    yield from schedules(cfg)
     yield from batch_norm(cfg, batch, processes)
 
 
@@ -80,11 +73,7 @@ def checkpoint_bytes(cfg: Config, model: nn.Module) -> int:
     """Of the parameters, the optimizer's state and an average, as MMEngine saves them."""
     optimizer = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    return held(model) * (2 if has_average(cfg) else 1) + STATES.get(optimizer, 0) * trained
-
-
-def has_average(cfg: Config) -> bool:
-    return any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or [])
+    return held(model) * (2 if has_average(cfg) else 1) + STATES.get(str(optimizer), 0) * trained
 
 
 def shared_memory(cfg: Config, processes: int) -> Iterator[Finding]:
@@ -102,14 +91,6 @@ def shared_memory(cfg: Config, processes: int) -> Iterator[Finding]:
         yield Finding("problem", "shared memory", f"{text}: `docker run --shm-size=8g`, or fewer num_workers")
     else:
         yield Finding("ok", "shared memory", text)
-
-
-def shape_of(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of a padded image of the config, None where its images keep their own size."""
-    try:
-        return padded(cfg, image_size(cfg, ""))
-    except SystemExit:
-        return None
 
 
 def learning_rate(cfg: Config, batch: int) -> Iterator[Finding]:
@@ -142,6 +123,21 @@ def warm_up(cfg: Config, batch: int, images: int | None) -> Iterator[Finding]:
                 yield Finding("note", "warm-up", text)
             else:
                 yield Finding("ok", "warm-up", text)
+
+
+def schedules(cfg: Config) -> Iterator[Finding]:
+    """Whether the learning rate falls within the training, where its length was changed."""
+    train: Mapping = cfg.get("train_cfg") or {}
+    for place, schedule in enumerate(cfg.get("param_scheduler") or ()):
+        last = train.get("max_epochs" if schedule.get("by_epoch", True) else "max_iters")
+        falls = schedule.get("milestones") or [schedule.get("end")]
+        late = [step for step in falls if step and last and step > last]
+        if late and schedule.get("type") != "LinearLR":
+            kind = "milestones" if schedule.get("milestones") else "end"
+            fit = [max(1, step * last // (schedule.get("end") or max(falls))) for step in falls]
+            way = f"param_scheduler.{place}.{kind}={fit if kind == 'milestones' else last}".replace(" ", "")
+            text = f"{schedule['type']} counts to {max(late)}, and this training ends at {last}"
+            yield Finding("note", "schedule", f"{text}: --cfg-options {way}")
 
 
 def batch_norm(cfg: Config, batch: int, processes: int) -> Iterator[Finding]:
@@ -221,81 +217,6 @@ def starting_detector(cfg: Config, detector: nn.Module, source: str) -> Iterator
         yield Finding("problem" if cfg.get("resume") else "note", "classes", difference(theirs, own))
 
 
-class Need(NamedTuple):
-    """Bytes of a training: what it holds whatever the images, and for each image."""
-
-    fixed: int
-    each: int
-
-    def of(self, batch: int) -> int:
-        return self.fixed + batch * self.each
-
-
-def need(cfg: Config, shape: tuple[int, int], optimizer: str, low: bool) -> Need:
-    """Counted as `tools/summary.py` does; `low`: with maps in bf16, as in mixed precision."""
-    detector = build(cfg)
-    averages = has_average(cfg)
-    trained = [p for p in detector.parameters() if p.requires_grad]
-    numbers = sum(p.numel() for p in trained)
-    fixed = held(detector) * (2 if averages else 1) + 4 * numbers * (1 + STATES[optimizer])
-    if low:
-        detector = detector.to(torch.bfloat16)
-    kept = held(detector) * (2 if averages else 1)
-    kept += 4 * STATES[optimizer] * numbers + sum(p.numel() * p.element_size() for p in trained)
-    return Need(fixed, max(0, training_bytes(detector, *shape, optimizer, averages) - kept))
-
-
-def memory(cfg: Config, gpus: list[int]) -> Iterator[Finding]:
-    """What a step needs against the smallest GPU, and what would make it fit."""
-    optimizer = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
-    shape, batch = shape_of(cfg), (cfg.get("train_dataloader") or {}).get("batch_size", 1)
-    if not gpus:
-        yield Finding(
-            "note", "GPU", "PyTorch sees none here: training will take the CPU, days instead of hours"
-        )
-        return
-    if shape is None or optimizer not in STATES:
-        yield Finding("note", "memory", "not counted: neither the size of images nor the optimizer is known")
-        return
-    low = (cfg.get("optim_wrapper") or {}).get("type") == "AmpOptimWrapper"
-    there, now = min(gpus), need(cfg, shape, optimizer, low)
-    what = f"{batch} images of {shape[0]} x {shape[1]}{' in mixed precision' if low else ''}"
-    text = f"a step of {what} needs {size(now.of(batch))}, the GPU has {size(there)}"
-    if (
-        now.of(batch) <= 0.9 * there
-    ):  # CUDA itself and kernels take some, and the allocator leaves some unused
-        yield Finding("ok", "memory", text)
-        return
-    ways = [
-        f"{key}: {size(bytes_)}"
-        for key, bytes_ in cheaper(cfg, shape, optimizer, low, now)
-        if bytes_ <= there
-    ]
-    way = (
-        "; ".join(ways)
-        or "none of with_cp, mixed precision and one image a step is enough: take a smaller config"
-    )
-    yield Finding("problem" if now.of(batch) > there else "note", "memory", f"{text}. What fits: {way}")
-
-
-def cheaper(
-    cfg: Config, shape: tuple[int, int], optimizer: str, low: bool, now: Need
-) -> Iterator[tuple[str, int]]:
-    """Ways to need less memory, each with the bytes that it leaves."""
-    batch = (cfg.get("train_dataloader") or {}).get("batch_size", 1)
-    for fewer in sorted({batch // 2, 1} - {0, batch}, reverse=True):
-        yield f"train_dataloader.batch_size={fewer}", now.of(fewer)
-    if not low:
-        yield "--amp", need(cfg, shape, optimizer, True).of(batch)
-    if cfg.model.backbone.get("type") == "MaxViT" and not cfg.model.backbone.get("with_cp"):
-        saving = deepcopy(cfg)
-        saving.model.backbone.with_cp = True
-        spared = need(saving, shape, optimizer, low)
-        yield "model.backbone.with_cp=True", spared.of(batch)
-        if batch > 1:
-            yield "both with_cp=True and batch_size=1", spared.of(1)
-
-
 def implementations(cfg: Config, device: str) -> Iterator[Finding]:
     """Which implementation each method of MaxViT's layers will take, on small images."""
     backbone = deepcopy(cfg.model.get("backbone") or {})
@@ -312,8 +233,3 @@ def implementations(cfg: Config, device: str) -> Iterator[Finding]:
         }
         text = ", ".join(f"{seam} {' or '.join(names)}" for seam, names in runs.items())
         yield Finding("ok", "kernels", f"{mode} on {device}: {text}")
-
-
-def size(number: int) -> str:
-    """Bytes for a reader."""
-    return f"{number / GIB:.1f} GiB" if number >= GIB / 10 else f"{number / 2**20:.1f} MiB"

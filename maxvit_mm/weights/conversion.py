@@ -61,6 +61,10 @@ def convert(
         found, before, note = read_weights(name, average=average)
     origin = recognise(found)
     if origin is None:
+        found, outside = below_a_prefix(found, name)
+        note = "; ".join(filter(None, [note, outside]))
+        origin = recognise(found)
+    if origin is None:
         raise CheckpointError(
             f"{name} holds {len(found)} tensors of no MaxViT that is known ({shorten(sorted(found), 3)}): "
             f"it must be one of {', '.join(origin.title for origin in ORIGINS)}"
@@ -92,6 +96,31 @@ def convert(
     title = own.describe(found) if origin.name == "maxvit_mm" else origin.title
     weights = Weights(complete(tensors, architecture, name), about)
     return Converted(weights, architecture, title, digest, len(found), note)
+
+
+def below_a_prefix(tensors: dict[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+    """The network among other tensors, such as a loss's: its names begin alike.
+
+    Returns:
+        its tensors without that beginning, and a note on the others; where there is none, all as they are.
+
+    Raises:
+        CheckpointError: where there are several.
+    """
+    beginnings = {".".join(name.split(".")[:depth]) + "." for name in tensors for depth in (1, 2, 3)}
+    found = {}
+    for beginning in sorted(beginnings, key=len):
+        inside = {n.removeprefix(beginning): t for n, t in tensors.items() if n.startswith(beginning)}
+        if recognise(inside) is not None:
+            found[beginning] = inside
+    if not found:
+        return tensors, ""
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{source} holds {len(found)} MaxViTs, below {', '.join(sorted(found))}: keep one of them"
+        )
+    ((beginning, inside),) = found.items()
+    return inside, f"what is below '{beginning}'; {len(tensors) - len(inside)} other tensors were left out"
 
 
 def without_half_a_head(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

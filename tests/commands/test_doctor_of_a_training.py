@@ -9,7 +9,7 @@ from conftest import ROOT
 from runs import PICO
 
 from maxvit_mm.commands.train import heed
-from maxvit_mm.measure.checkup import Finding
+from maxvit_mm.measure.gpu_memory import Finding
 
 
 def doctor(*arguments):

@@ -387,13 +387,56 @@ def test_a_split_with_nothing_left_is_refused(tmp_path, split, values, said):
     assert said in refusal(folder(tmp_path, **{name: change(coco(split), **values)}))
 
 
-def test_corners_for_a_box_are_recognised_where_all_boxes_are(tmp_path):
-    content = coco("v")
-    for annotation, box in zip(
-        content["annotations"], ([1, 1, 40, 30], [2, 2, 12, 12], [9, 9, 47, 31]), strict=True
-    ):
+@pytest.mark.parametrize("masks", [True, False])
+def test_corners_for_a_box_are_recognised_by_masks_or_areas(tmp_path, masks):
+    content = change(coco("v"), bbox=[2, 2, 12, 12], area=100)  # within the image
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = annotation["segmentation"] if masks else []
+    said = "masks" if masks else "areas"
+    message = refusal(folder(tmp_path, val=content), masks=masks)
+    assert f"boxes are [x1, y1, x2, y2], as their {said} tell: write x2 - x1 for the width" in message
+
+
+def test_corners_for_a_box_are_suspected_where_all_could_be_and_some_leave_the_image(tmp_path):
+    boxes = ([1, 1, 40, 30], [2, 2, 12, 12], [9, 9, 47, 31])
+    content = change(coco("v"), segmentation=[], area=50)
+    for annotation, box in zip(content["annotations"], boxes, strict=True):
         annotation |= {"bbox": box}
     assert "they look like [x1, y1, x2, y2]" in refusal(folder(tmp_path, val=content), masks=False)
+
+
+def many(split, box, size=(400, 300)):
+    """A split of 30 objects in a large image."""
+    content = coco(split)
+    content["images"] = [{"id": 1, "file_name": f"{split}1.jpg", "width": size[0], "height": size[1]}]
+    plain = {"image_id": 1, "area": box[2] * box[3], "iscrowd": 0, "bbox": box}
+    content["annotations"] = [{"id": i, "category_id": [7, 3][i % 2], **plain} for i in range(1, 31)]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ([50, 40, 49, 30], "look like per cent"),
+        ([100, 90, 90, 60], "upper left part"),
+        ([300, 200, 90, 60], None),
+    ],
+)
+def test_boxes_that_were_made_in_another_unit_are_suspected(tmp_path, box, said):
+    folder(tmp_path, val=many("v", box))
+    Image.new("RGB", (400, 300)).save(tmp_path / "val2017/v1.jpg")
+    found = inspect(tmp_path, masks=False)
+    notes = "\n".join(found.notes)
+    assert said in notes if said else notes == ""
+    assert found.splits["val"].most == 30
+
+
+def test_a_blank_at_the_end_of_a_class_is_seen(tmp_path):
+    content = coco("v")
+    content["categories"][0]["name"] = "cat "
+    message = refusal(folder(tmp_path, val=content))
+    assert "names in train that val lacks (1): cat\n" in message
+    assert "names in val that train lacks (1): 'cat '" in message
 
 
 def test_images_without_an_object_are_noted_with_the_way_to_keep_them(tmp_path):

@@ -1,5 +1,6 @@
 """Images as training will decode them: what cannot be, or would be another image."""
 
+import time
 from io import BytesIO
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maxvit_mm.data import images_on_disk
 from maxvit_mm.data.images_on_disk import Decoder, Seen, look_at, look_at_all, stamps
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
@@ -87,6 +89,32 @@ def test_floats_are_a_fault(tmp_path):
 def test_further_frames_are_a_remark(tmp_path, kind):
     content = encoded(kind, save_all=True, append_images=[PHOTO.rotate(90)])
     assert "several frames, of which the first alone" in seen(tmp_path, content).remark
+
+
+def test_colours_beneath_transparent_pixels_are_a_remark(tmp_path):
+    image = PHOTO.convert("RGBA")
+    assert seen(tmp_path, encoded("PNG", image)).remark == ""
+    image.putalpha(100)
+    assert "transparent in part" in seen(tmp_path, encoded("PNG", image)).remark
+
+
+def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(images_on_disk, "LARGE", 10)
+    at_once, most = [], []
+    decode = images_on_disk.decoded
+
+    def watched(content, decoder):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.pop()
+        return decode(content, decoder)
+
+    monkeypatch.setattr(images_on_disk, "decoded", watched)
+    for name in "abcd":
+        (tmp_path / name).write_bytes(encoded("PNG"))
+    assert set(look_at_all(tmp_path, list("abcd"), Decoder()).values()) == {(60, 40, "", "")}
+    assert max(most) == 1
 
 
 def test_many_are_looked_at_by_name(tmp_path):

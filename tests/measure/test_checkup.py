@@ -10,7 +10,8 @@ from mmengine.config import Config
 
 from maxvit_mm import MaxViT
 from maxvit_mm.measure import checkup
-from maxvit_mm.measure.checkup import GIB, cheap_findings, checkpoint_bytes, costly_findings
+from maxvit_mm.measure.checkup import cheap_findings, checkpoint_bytes, costly_findings
+from maxvit_mm.measure.gpu_memory import GIB, memory
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.weights import Weights, write_weights
 
@@ -101,6 +102,27 @@ def test_a_warm_up_longer_than_the_training_is_noted_with_a_length_that_is_not(c
     assert cheap(cfg, "warm-up", images=13000)[0] == {"ok"}
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, None),
+        ({"train_cfg.max_epochs": 3}, "param_scheduler.1.milestones=[2,2]"),
+        ({"train_cfg.max_epochs": 36}, None),
+    ],
+)
+def test_a_schedule_that_is_for_a_longer_training_is_noted(cfg, options, said):
+    cfg.merge_from_dict(options)
+    texts = [each.text for each in checkup.schedules(cfg)]
+    assert texts == [] if said is None else said in texts[0]
+
+
+def test_a_cosine_that_does_not_reach_its_end_is_noted(cfg):
+    cfg.param_scheduler = [dict(type="CosineAnnealingLR", by_epoch=True, end=24)]
+    (finding,) = checkup.schedules(cfg)
+    assert finding.text.startswith("CosineAnnealingLR counts to 24, and this training ends at 12: ")
+    assert finding.text.endswith("param_scheduler.0.end=12")
+
+
 def test_batchnorm_of_few_images_is_noted(cfg):
     cfg.model.backbone.norm_cfg = dict(type="BN")
     level, text = cheap(cfg, "BatchNorm", processes=8)
@@ -117,18 +139,18 @@ def test_what_does_not_fit_the_gpu_is_a_problem_with_what_would(cfg):
     findings = list(costly_findings(cfg, [24 * GIB]))
     assert levels(findings, "model")[0] == levels(findings, "memory")[0] == {"ok"}
     needed = float(levels(findings, "memory")[1].split("needs ")[1].split(" GiB")[0])
-    level, text = levels(checkup.memory(cfg, [int((needed - 0.3) * GIB)]), "memory")
+    level, text = levels(memory(cfg, [int((needed - 0.3) * GIB)]), "memory")
     assert level == {"problem"}
     for way in ("train_dataloader.batch_size=1: ", "--amp: ", "model.backbone.with_cp=True: "):
         assert way in text
         assert float(text.split(way)[1].split(" GiB")[0]) < needed
-    level, text = levels(checkup.memory(cfg, [GIB // 10]), "memory")
+    level, text = levels(memory(cfg, [GIB // 10]), "memory")
     assert level == {"problem"}
     assert "take a smaller config" in text
 
 
 def test_without_a_gpu_that_is_said(cfg):
-    assert levels(checkup.memory(cfg, []), "GPU")[0] == {"note"}
+    assert levels(memory(cfg, []), "GPU")[0] == {"note"}
 
 
 def test_a_model_that_cannot_be_built_is_a_problem(cfg):

@@ -474,3 +474,36 @@ def test_tables_of_every_release_load_for_every_partition(tmp_path, table, parti
             # Tables stored for 7 lose what a larger one holds; read for 7, nothing more is lost.
             close = 1e-5 if table == 7 or partition in (7, "scaled") else 0.5
             assert (found - exact).abs().mean() < close * exact.abs().mean()
+
+
+def test_a_network_among_other_tensors_is_found_and_the_rest_is_said(tmp_path, capsys):
+    theirs = load_file(TIMM)
+    state = {f"student.net.{name}": tensor for name, tensor in theirs.items()}
+    torch.save({"state_dict": {**state, "loss.weight": torch.ones(3)}}, tmp_path / "w.pth")
+    main([str(tmp_path / "w.pth"), str(tmp_path / "ours.pth"), "--normalization", "imagenet"])
+    assert "what is below 'student.net.'; 1 other tensors were left out" in capsys.readouterr().out
+    main([str(TIMM), str(tmp_path / "alone.pth"), "--normalization", "imagenet"])
+    found, alone = (read_weights(str(tmp_path / f"{name}.pth")).tensors for name in ("ours", "alone"))
+    assert found.keys() == alone.keys()
+    assert all(found[name].equal(alone[name]) for name in alone)
+
+
+def test_of_two_networks_neither_is_taken(tmp_path):
+    theirs = load_file(TIMM)
+    state = {f"{whose}.{name}": tensor for name, tensor in theirs.items() for whose in ("student", "teacher")}
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    assert "2 MaxViTs, below student., teacher.: keep one" in refusal(tmp_path / "w.pth", tmp_path / "o.pth")
+
+
+def test_the_average_of_a_training_is_taken_and_said(tmp_path, capsys):
+    raw = load_file(TIMM)
+    mean = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in raw.items()}
+    torch.save({"state_dict": raw, "state_dict_ema": mean, "epoch": 3}, tmp_path / "w.pth")
+    taken = {}
+    for options in ((), ("--no-average",)):
+        main([str(tmp_path / "w.pth"), str(tmp_path / "o.pth"), "--normalization", "imagenet", *options])
+        taken[options] = read_weights(str(tmp_path / "o.pth")).tensors["trunk.stem.conv1.bias"]
+    said = capsys.readouterr().out
+    assert "(the average, 'state_dict_ema'" in said
+    assert "(the raw weights, 'state_dict'" in said
+    assert taken[()].equal(taken[("--no-average",)] + 1)
