@@ -16,7 +16,7 @@ ONEDL := .venv-onedl/$(STAMP)
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
-.PHONY: help demo test test-compiled test-onedl test-peers benchmark clean
+.PHONY: help demo test test-compiled test-onedl test-peers test-gpu benchmark clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -38,6 +38,9 @@ test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and 
 
 test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
+
+test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
+	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
 
 benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	$(RUN) tools/benchmark.py $(ARGS)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -81,3 +82,20 @@ def trained(shapes, tmp_path_factory) -> Path:
 def no_map_is_too_small(monkeypatch) -> None:
     """Maps of tests are small: they go through the twins that keep less all the same."""
     monkeypatch.setattr("maxvit_mm.fast.cpu.reasons.SMALL", 0)
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """The GPU of `make test-gpu`. TEST_DEVICE=cpu rehearses its tests without one."""
+    name = os.environ.get("TEST_DEVICE", "cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.fail("these tests need a GPU, and PyTorch sees none")
+    return torch.device(name)
+
+
+@pytest.fixture
+def in_full_fp32() -> Iterator[None]:
+    """Convolutions in fp32 instead of TF32, as products are, so that a GPU may be held against a CPU."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
