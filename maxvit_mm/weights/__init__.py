@@ -2,7 +2,7 @@
 
 In reading order:
 
-    archive         the checksums in PyTorch's own files
+    archive         checksums, by which damaged files are known
     checkpoint      a stranger's file, read without running code from it
     wrappings       where other people's scripts keep the tensors in it
     whole           files written whole, or not at all

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from .archive import damage
+from .archive import CHECKSUM, checksum, damage
 
 NUMPY_CORE = np._core if hasattr(np, "_core") else np.core  # numpy 2 renamed it
 
@@ -112,7 +112,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise more_than_tensors(path, error) from error
-    except (RuntimeError, EOFError, OSError, IndexError, KeyError, ValueError) as error:
+    except Exception as error:  # what a damaged file asks for may fail in any way
         raise CheckpointError(
             f"{path} is damaged or no PyTorch checkpoint ({first_reason(error)}): get it again"
         ) from error
@@ -180,9 +180,14 @@ def load_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}): get it again") from error
+            metadata = file.metadata() or {}
+            about = json.loads(metadata.get(ABOUT, "{}"))
+    except Exception as error:  # as above
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({first_reason(error)}): get it again"
+        ) from error
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors):
+        raise CheckpointError(f"{path} is damaged: its tensors are not those that were written: get it again")
     return {"state_dict": tensors, "meta": {ABOUT: about}}
 
 

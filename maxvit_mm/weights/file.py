@@ -15,6 +15,7 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .archive import CHECKSUM, checksum
 from .checkpoint import ABOUT, CheckpointError
 from .whole import draft_of
 from .wrappings import find_state
@@ -90,7 +91,7 @@ def write_weights(path: Path, weights: Weights) -> None:
         if path.suffix == ".safetensors":
             tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
             about = {ABOUT: json.dumps(weights.about)} if weights.about else {}
-            save_file(tensors, draft, {"format": "pt", **about})
+            save_file(tensors, draft, {"format": "pt", CHECKSUM: checksum(tensors), **about})
         elif weights.about:
             torch.save({"state_dict": weights.tensors, "meta": {ABOUT: weights.about}}, draft)
         else:

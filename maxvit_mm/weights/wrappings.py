@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from .checkpoint import CheckpointError
@@ -38,7 +39,10 @@ def find_state(checkpoint: Any, filename: str, average: bool = True) -> State:
     note, node = "", checkpoint
     for _ in range(DEEPEST):
         if is_state(node):
-            return State(plain(node), note)
+            state = plain(node)
+            if odd := [name for name in state if is_odd(state[name])]:
+                raise CheckpointError(f"{filename} has tensors without real numbers in them: {odd[0]}")
+            return State(state, note)
         if not isinstance(node, dict):
             break
         averaged = (
@@ -81,3 +85,14 @@ def plain(state: dict[str, Any]) -> dict[str, Tensor]:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
         state = {name: value for name, value in state.items() if name not in COUNTERS}
     return state
+
+
+def is_odd(tensor: Tensor) -> bool:
+    """Whether a tensor is no plain array of numbers, with values that a layer could take."""
+    return (
+        tensor.is_meta
+        or tensor.is_quantized
+        or tensor.is_nested
+        or tensor.is_complex()
+        or tensor.layout != torch.strided
+    )
