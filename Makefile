@@ -16,6 +16,10 @@ ONEDL := .venv-onedl/$(STAMP)
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
+# What an OpenMMLab could break: checks of a folder, building, training, testing, resuming, loading.
+ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
+	$(addprefix tests/commands/test_,train.py test.py starting_weights.py untrusted.py)
+
 .PHONY: help demo test test-compiled test-onedl test-peers test-gpu benchmark clean
 
 help:  ## list the targets
@@ -34,7 +38,7 @@ test-compiled: $(COMPILED)  ## the tests of what stands on mmcv, beside a compil
 	$(RUN) -m pytest tests/compiled tests/openmmlab tests/inference tests/measure tests/commands $(ARGS)
 
 test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and safe loading on onedl, the living fork of OpenMMLab
-	$(RUN) -m pytest tests/data tests/openmmlab tests/commands tests/weights/test_checkpoint.py $(ARGS)
+	$(RUN) -m pytest $(ON_ONEDL) $(ARGS)
 
 test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
 	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
