@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -146,9 +145,15 @@ def only_weights() -> Iterator[None]:
     this process allows.
     """
     force, forbid = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-    with patch.dict(os.environ, {force: "1"}), patch.object(torch, "load", load_only_weights):
-        os.environ.pop(forbid, None)
+    before = {name: os.environ.pop(name) for name in (force, forbid) if name in os.environ}
+    os.environ[force] = "1"
+    load, torch.load = torch.load, load_only_weights
+    try:
         yield
+    finally:
+        torch.load = load
+        del os.environ[force]
+        os.environ.update(before)
 
 
 def without_config(checkpoint: Any) -> Any:
