@@ -290,7 +290,7 @@ def test_a_config_in_a_checkpoint_is_not_executed(tmp_path):
         (b"\n<!DOCTYPE html><html>not found</html>", "is a web page"),
         (
             b"PK\x03\x04 and then the line went dead",
-            r"is damaged or no PyTorch checkpoint \(PytorchStreamReader failed",
+            r"is damaged or no PyTorch checkpoint \(its end is missing",
         ),
         (b"a letter\n\tto a friend", "is a text file and no checkpoint"),
         (b"Dear friend", "is a text file and no checkpoint"),
