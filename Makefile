@@ -15,6 +15,11 @@ PEERS := .venv-peers/$(STAMP)
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
+# On all cores, up to eight; but some tests, which ARGS chooses, in one process, which starts sooner.
+PYTEST = $(RUN) -m pytest $(if $(ARGS),,-n logical --maxprocesses 8 --dist worksteal)
+# What the versions of torch, Python and mmcv could break; the rest, once, is enough in `make test`.
+VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/commands/test_train.py tests/commands/test_test.py
+
 .PHONY: help demo test test-compiled test-peers benchmark clean
 
 help:  ## list the targets
@@ -27,13 +32,13 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
-test-compiled: $(COMPILED)  ## the tests of what stands on mmcv, beside a compiled one (needs a C++ compiler, builds for ten minutes)
-	$(RUN) -m pytest tests/compiled tests/openmmlab tests/inference tests/measure tests/commands $(ARGS)
+test-compiled: $(COMPILED)  ## what depends on versions, on the oldest torch, beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
+	$(PYTEST) tests/compiled $(VERSIONED) $(ARGS)
 
-test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
-	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
+test-peers: $(PEERS)  ## the same on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
+	$(PYTEST) tests/peers $(VERSIONED) $(ARGS)
 
 benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	$(RUN) tools/benchmark.py $(ARGS)
@@ -56,22 +61,25 @@ LITE = $$($(PIP) show -q mmcv 2>/dev/null || echo lite,)# never over an mmcv tha
 EXTRAS = $(LITE)test
 $(PEERS): EXTRAS = $(LITE)test,peers
 $(COMPILED): EXTRAS = test
+$(COMPILED): VERSIONS = tools/pins-oldest.txt
+$(PEERS): VERSIONS = tools/pins-newest.txt
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
 $(COMPILED): TOOLS = wheel ninja psutil
-# The build must see our torch, and a wheel in pip's cache may be for another one.
+# The build must see our torch, and a wheel in pip's cache may be for another one. Python's own flags, -g -O3, would
+# take the compiler more than twice as long (36 s instead of 16 s for roi_align.cpp), and tests need no fast ops.
 $(COMPILED): COMPILE = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
-	MMCV_WITH_OPS=1 $(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv; }
+	CFLAGS='-g0 -O1' MMCV_WITH_OPS=1 $(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv; }
 
 # A stamp is old when our files are newer, or site-packages, where pip's last change shows.
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
 # Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
 .SECONDEXPANSION:
-$(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
+$(MAIN) $(COMPILED) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
 	@echo 'Setting up $(@D): a minute, or several.'
 	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
 	@$(PY) tools/doctor.py --before $(LOOK)
-	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours) > $(PINS)
+	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
 	@$(WHEELS) 'setuptools>=64,<81' $(TOOLS)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
@@ -80,11 +88,18 @@ $(MAIN) $(COMPILED) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/pyt
 	@$(PY) tools/doctor.py $(LOOK)
 	@touch $@
 
-# A torch that the base Python has shows through where it is new enough.
+# A torch that the base Python has shows through where it is new enough, unless the versions are given.
 SHARE = import importlib.metadata as m, sys; \
 	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
 NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: name one by PYTHON=")
+# Beside the oldest torch the oldest Python, of the PATH or of pyenv, where none is named.
+OLDEST = import sys; sys.version_info < (3, 11) or print("Python 3.10 is not here; a newer one takes its place: for the \
+	oldest that this package takes, put python3.10 on the PATH, or run `pyenv install 3.10`")
+FIND = python='$(PYTHON)'
+ifeq ($(origin PYTHON),file)
+.venv-compiled/bin/python: FIND = for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python $(PYTHON); \
+	do $$python -c '' 2>/dev/null && break; done; $$python -c '$(OLDEST)'
+endif
+.venv/bin/python: SHARED = $$($$python -c '$(SHARE)' 2>/dev/null && echo --system-site-packages)
 .venv/bin/python .venv-compiled/bin/python .venv-peers/bin/python:
-	@$(PYTHON) -c '$(NEW)'
-	@$(PYTHON) -m venv --clear --without-pip \
-		$$($(PYTHON) -c '$(SHARE)' 2>/dev/null && echo --system-site-packages) $(@:/bin/python=)
+	@$(FIND); $$python -c '$(NEW)' && $$python -m venv --clear --without-pip $(SHARED) $(@:/bin/python=)
