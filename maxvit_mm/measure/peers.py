@@ -23,12 +23,15 @@ class Work(NamedTuple):
     compiled: bool
     scaled: bool  # the partition: image / 32, or 7
     autocast: bool = False  # the forward pass in bf16: float32 weights, cast at each call; else cast before
+    call: str = ""  # 'first' or 'second' at a size that was never seen; else any later one
 
     def __str__(self) -> str:
         dtype = f"{self.dtype} by autocast" if self.autocast else self.dtype
         how = "compiled" if self.compiled else "eager"
         partition = "image/32" if self.scaled else "7"
-        return f"{self.kind}, {self.batch} x {self.height} x {self.width}, {dtype}, {how}, P = {partition}"
+        call = f", {self.call} call at a new size" if self.call else ""
+        size = f"{self.batch} x {self.height} x {self.width}"
+        return f"{self.kind}, {size}, {dtype}, {how}, P = {partition}{call}"
 
 
 @contextmanager
