@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -53,7 +52,7 @@ def stem(layer: Stem, images: Tensor) -> str | None:
 def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> str | None:
     if precision_of(x) != x.dtype:
         return f"the map is in {x.dtype} where autocast has {precision_of(x)}"
-    return of_inference(x) or of_block(layer)
+    return of_inference(x) or layer.answer(of_block)
 
 
 def of_inference(x: Tensor) -> str | None:
@@ -64,7 +63,6 @@ def of_inference(x: Tensor) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result  # compilers are not to trace it
 def of_block(layer: MaxViTBlock) -> str | None:
     reason = other_block(layer)
     if reason is not None:
