@@ -62,7 +62,7 @@ setup(
         "lite": ["mmcv-lite==2.1.0"],
         "compiled": ["mmcv==2.1.0"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
-        "test": ["pytest", "ruff", "mypy"],
+        "test": ["pytest", "pytest-xdist", "ruff", "mypy"],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),

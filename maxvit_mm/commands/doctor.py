@@ -32,16 +32,6 @@ from mmcv.ops import nms
 boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0]])
 assert nms(boxes, torch.tensor([0.9, 0.8]), 0.5)[1].tolist() == [0]
 """
-# The peers' models need no ops of torchvision, which may be built for another torch.
-TORCHVISION_WITHOUT_OPS = """
-import torch
-register, torch.library.register_fake = torch.library.register_fake, lambda *names: lambda function: function
-try:
-    import torchvision
-finally:
-    torch.library.register_fake = register
-found = "with ops" if hasattr(torch.ops.torchvision, "nms") else "without ops"
-"""
 LOOK_FOR_GPU = """
 import torch
 found = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -200,13 +190,10 @@ def report(there: dict[str, str], outcomes: dict[str, dict]) -> None:
     ops = "with its compiled ops" if compiled else "no compiled ops; maxvit_mm has those that detectors need"
     mmcv = [f"{name} {there[name]} ({ops})" for name in ("mmcv", "mmcv-lite") if name in there]
     opencv = [f"{name} {version}" for name, version in there.items() if name.startswith("opencv")]
-    torchvision = there.get("torchvision", "none, and none is needed")
-    if outcomes.get("torchvision", {}).get("found") == "without ops":
-        torchvision += ", whose ops do not work beside this torch; its models do"
     rows = {
         "Python": f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "torch": there.get("torch"),
-        "torchvision": torchvision,
+        "torchvision": there.get("torchvision", "none, and none is needed"),
         "mmcv": " and ".join(mmcv),
         "mmengine": there.get("mmengine"),
         "mmdet": there.get("mmdet"),
@@ -235,8 +222,6 @@ def main(arguments: list[str] | None = None) -> int:
         programs["GPU"] = LOOK_FOR_GPU
         if options.compiled:
             programs["mmcv._ext"] = PROOF_OF_OPS
-        if options.peers:
-            programs["torchvision"] = TORCHVISION_WITHOUT_OPS
         outcomes = attempt(programs)
         problems = problems_of_imports(outcomes, there, options.compiled, options.peers)
     if not options.before:

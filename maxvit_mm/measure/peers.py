@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -34,17 +33,6 @@ class Work(NamedTuple):
         return f"{self.kind}, {size}, {dtype}, {how}, P = {partition}{call}"
 
 
-@contextmanager
-def without_torchvision_ops() -> Iterator[None]:
-    """Import torchvision's models beside a torch that its compiled ops were not built for; they need none."""
-    register_fake = torch.library.register_fake
-    torch.library.register_fake = lambda *names, **options: lambda function: function
-    try:
-        yield
-    finally:
-        torch.library.register_fake = register_fake
-
-
 class CannotRunError(Exception):
     """A candidate that has no way to do a work."""
 
@@ -72,8 +60,7 @@ def ours_checkpointed(work: Work) -> nn.Module:
 
 
 def timm_network(work: Work) -> nn.Module:
-    with without_torchvision_ops():
-        import timm
+    import timm
 
     size = (work.height, work.width)
     divisor = 32 if work.scaled else 32 * 7
@@ -86,8 +73,7 @@ def timm_network(work: Work) -> nn.Module:
 
 
 def torchvision_network(work: Work) -> nn.Module:
-    with without_torchvision_ops():
-        from torchvision.models.maxvit import MaxVit
+    from torchvision.models.maxvit import MaxVit
 
     if work.scaled or work.height % 224 or work.width % 224:
         raise CannotRunError("torchvision needs sides that 224 divides, and partition 7")
