@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-# A thread for each process that pytest runs beside others: threads of several that wait for a core cost the most.
+# One thread in each of several processes: threads that wait for a core take several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import pytest

@@ -180,7 +180,10 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
     assert asked(calls, rf"{INSTALL} setuptools>=64,<81 wheel ninja psutil$") >= 0
     assert asked(calls, rf"{INSTALL} .*-e \.\[test\]$") >= 0
     built = asked(calls, r"-m pip install .* --no-build-isolation --no-binary mmcv --no-cache-dir mmcv$")
-    assert calls[built - 1] == "-m pip uninstall -y mmcv"
+    assert calls[built - 2 : built] == [
+        "-m pip uninstall -y mmcv",
+        "tools/quick_flags.py .venv-compiled/headers",
+    ]
     assert calls[built + 1] == "tools/doctor.py --compiled"
     clone.make("-n", "test-compiled", "-W", "setup.py")
     assert "MMCV_WITH_OPS=1" in clone.said
