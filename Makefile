@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-# The environment that is active, of venv or conda (whose base counts as none), else .venv. Two more are always ours.
+# The environment that is active, of venv or conda (whose base counts as none), else .venv. Three more are always ours.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
 ACTIVE := $(firstword $(wildcard $(addsuffix /bin/python,$(VIRTUAL_ENV) $(CONDA))))
 ENV := $(patsubst $(CURDIR)/%,%,$(patsubst %/bin/python,%,$(or $(ACTIVE),.venv/bin/python)))
@@ -11,6 +11,7 @@ STAMP := .maxvit_mm-$(firstword $(shell pwd -P | cksum))# another clone's stamp 
 MAIN := $(ENV)/$(STAMP)
 COMPILED := .venv-compiled/$(STAMP)
 PEERS := .venv-peers/$(STAMP)
+ONEDL := .venv-onedl/$(STAMP)
 
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
@@ -19,8 +20,11 @@ RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 PYTEST = $(RUN) -m pytest $(if $(ARGS),,-n logical --maxprocesses 8 --dist worksteal)
 # What the versions of torch, Python and mmcv could break; the rest, once, is enough in `make test`.
 VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/commands/test_train.py tests/commands/test_test.py
+# What an OpenMMLab could break: checks of a folder, building, training, testing, resuming, loading.
+ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
+	$(addprefix tests/commands/test_,train.py test.py starting_weights.py untrusted.py)
 
-.PHONY: help demo test test-compiled test-peers benchmark clean
+.PHONY: help demo test test-compiled test-onedl test-peers test-gpu benchmark clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -37,14 +41,20 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 test-compiled: $(COMPILED)  ## what depends on versions, on the oldest torch, beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
 	$(PYTEST) tests/compiled $(VERSIONED) $(ARGS)
 
-test-peers: $(PEERS)  ## the same on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
+test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and safe loading on onedl, the living fork of OpenMMLab
+	$(PYTEST) $(ON_ONEDL) $(ARGS)
+
+test-peers: $(PEERS)  ## what depends on versions, on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
 	$(PYTEST) tests/peers $(VERSIONED) $(ARGS)
+
+test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
+	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
 
 benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	$(RUN) tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
-	rm -rf .venv .venv-compiled .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-compiled .venv-onedl .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
 	rm -f $(ENV)/.maxvit_mm-*
 	find configs maxvit_mm tests tools -name __pycache__ -prune -exec rm -rf {} +
 
@@ -57,18 +67,25 @@ PINS = $(@D)/.maxvit_mm-constraints.txt
 # One pip at a time, even one that outlived a killed `make`; the compiler finds ninja beside our Python.
 INSTALL = PATH="$$(cd $(@D)/bin && pwd):$$PATH" $(LOCK) $(PIP) install -c $(PINS)
 WHEELS = $(INSTALL) --only-binary :all:
-LITE = $$($(PIP) show -q mmcv 2>/dev/null || echo lite,)# never over an mmcv that is there
-EXTRAS = $(LITE)test
-$(PEERS): EXTRAS = $(LITE)test,peers
-$(COMPILED): EXTRAS = test
+# The OpenMMLab that is there is never written over: the doctor has seen that it is of one family.
+FAMILY = $$($(PIP) list --format=freeze 2>/dev/null | \
+	sed -n 's/^onedl-mm.*/onedl/p; s/^mmcv==.*/compiled/p' | sort -u | grep . || echo lite)
+EXTRAS = $(FAMILY),test
+$(ONEDL): FAMILY = onedl
+$(COMPILED): FAMILY = compiled
+$(PEERS): EXTRAS = $(FAMILY),test,peers
 $(COMPILED): VERSIONS = tools/pins-oldest.txt
 $(PEERS): VERSIONS = tools/pins-newest.txt
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
-$(COMPILED): TOOLS = wheel ninja psutil
+$(COMPILED): TOOLS = torch wheel ninja psutil
+# The fork has no wheels. Its mmcv, which sees no torch here, leaves its ops out. That wheel is not for pip's cache,
+# which would give it to those who mean to compile.
+BUILD = [ "$(FAMILY)" != onedl ] || { $(INSTALL) --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv && \
+	$(WHEELS) --no-binary onedl-mmdetection onedl-mmdetection; }
 # The build must see our torch, and a wheel in pip's cache may be for another one. Python's own flags, -g -O3, take
 # the compiler 36 s for roi_align.cpp, -g0 -O1 16 s, with PyTorch's headers compiled before 4 s.
-$(COMPILED): COMPILE = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
+$(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
 	CFLAGS="$$($(PY) tools/quick_flags.py $(@D)/headers)" MMCV_WITH_OPS=1 \
 	$(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv && rm -rf $(@D)/headers; }
 
@@ -76,16 +93,16 @@ $(COMPILED): COMPILE = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
 # Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
 .SECONDEXPANSION:
-$(MAIN) $(COMPILED) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
+$(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
 	@echo 'Setting up $(@D): a minute, or several.'
 	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
 	@$(PY) tools/doctor.py --before $(LOOK)
 	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
-	@$(WHEELS) 'setuptools>=64,<81' $(TOOLS)
+	@$(WHEELS) 'setuptools>=64' $(TOOLS)
+	@$(BUILD)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
-		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --no-deps --only-binary :all:
-	@$(COMPILE)
+		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --force-reinstall --no-deps --only-binary :all:
 	@$(PY) tools/doctor.py $(LOOK)
 	@touch $@
 
@@ -101,6 +118,6 @@ ifeq ($(origin PYTHON),file)
 .venv-compiled/bin/python: FIND = for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python $(PYTHON); \
 	do $$python -c '' 2>/dev/null && break; done; $$python -c '$(OLDEST)'
 endif
-.venv/bin/python: SHARED = $$($$python -c '$(SHARE)' 2>/dev/null && echo --system-site-packages)
-.venv/bin/python .venv-compiled/bin/python .venv-peers/bin/python:
+.venv/bin/python .venv-onedl/bin/python: SHARED = $$($$python -c '$(SHARE)' 2>/dev/null && echo --system-site-packages)
+.venv/bin/python .venv-compiled/bin/python .venv-onedl/bin/python .venv-peers/bin/python:
 	@$(FIND); $$python -c '$(NEW)' && $$python -m venv --clear --without-pip $(SHARED) $(@:/bin/python=)

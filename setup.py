@@ -11,6 +11,10 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ("configs", "tools", "model-index.yml")
 
+# mmengine 0.10.7 imports pkg_resources, which setuptools 81 warns of and 82 lacks.
+UPSTREAM = ["mmengine>=0.10.7,<1.0", "mmdet==3.3.0", "setuptools<81"]
+MMCV_FOR_MMDET = ">=2.0.0rc4,<2.2.0"  # mmdet 3.3.0 refuses others
+
 
 def text_of(path: str) -> str:
     """Text of a file of the clone, empty where there is none."""
@@ -49,20 +53,20 @@ setup(
     cmdclass={"build_py": BuildWithMim},
     install_requires=[
         "torch>=2.6",  # older ones cannot load a checkpoint safely
-        "mmengine>=0.10.7,<1.0",
-        "mmdet==3.3.0",
         "numpy>=1.25",
         "einops",
         "safetensors",
         "tensorboard",
-        "setuptools<81",  # mmengine imports pkg_resources, which 81 warns of and 82 lacks
-        # Neither mmcv nor mmcv-lite: both own the folder `mmcv/`, so the user picks one, below.
+        *("filelock", "pillow", "pycocotools", "tqdm"),  # for the check of a user's images
+        # No OpenMMLab: its two families own the same folders, and so do mmcv and mmcv-lite.
+        # The user picks one, below.
     ],
     extras_require={
-        "lite": ["mmcv-lite==2.1.0"],
-        "compiled": ["mmcv==2.1.0"],
+        "lite": [*UPSTREAM, f"mmcv-lite{MMCV_FOR_MMDET}"],
+        "compiled": [*UPSTREAM, f"mmcv{MMCV_FOR_MMDET}"],
+        "onedl": ["onedl-mmengine~=0.10.12", "onedl-mmcv~=2.3.6", "onedl-mmdetection~=3.5.1"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
-        "test": ["pytest", "pytest-xdist", "ruff", "mypy"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),

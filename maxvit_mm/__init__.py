@@ -4,9 +4,23 @@ from .openmmlab import mmcv_ops
 
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 
-from . import fast  # noqa: E402
-from .openmmlab import float_regions, hooks, layer_decay  # noqa: E402  (they register themselves)
+from . import fast, moved  # noqa: E402
+from .openmmlab import (  # noqa: E402  (they register themselves)
+    float_regions,
+    hooks,
+    layer_decay,
+    whole_checkpoints,
+)
 from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ["MaxViT", "__version__", "fast", "float_regions", "hooks", "layer_decay"]
+__all__ = [
+    "MaxViT",
+    "__version__",
+    "fast",
+    "float_regions",
+    "hooks",
+    "layer_decay",
+    "moved",
+    "whole_checkpoints",
+]

@@ -1,17 +1,31 @@
 """What several tests share: small networks in which nothing is hidden by a zero or a one."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread in each of several processes: threads that wait for a core take several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from runs import PICO, TWO_STEPS, forget_runs
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 from maxvit_mm.data.shapes import make_shapes
+
+# What Hypothesis makes is the same at every run and on every machine, however slow.
+settings.register_profile(
+    "fixed",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("fixed")
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ROOT / "tests" / "files"
@@ -80,3 +94,20 @@ def trained(shapes, tmp_path_factory) -> Path:
 def no_map_is_too_small(monkeypatch) -> None:
     """Maps of tests are small: they go through the twins that keep less all the same."""
     monkeypatch.setattr("maxvit_mm.fast.cpu.reasons.SMALL", 0)
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """The GPU of `make test-gpu`. TEST_DEVICE=cpu rehearses its tests without one."""
+    name = os.environ.get("TEST_DEVICE", "cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.fail("these tests need a GPU, and PyTorch sees none")
+    return torch.device(name)
+
+
+@pytest.fixture
+def in_full_fp32() -> Iterator[None]:
+    """Convolutions in fp32 instead of TF32, as products are, so that a GPU may be held against a CPU."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    yield
+    torch.backends.cudnn.allow_tf32 = before

@@ -5,11 +5,17 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-if find_spec("torch") is None:
-    sys.exit(
-        f"{sys.executable} has no PyTorch: activate the environment that `make` filled, with "
-        "`. .venv/bin/activate`, or install it as docs/install.md says"
-    )
+for package, name in (
+    ("torch", "PyTorch"),
+    ("mmengine", "MMEngine"),
+    ("mmcv", "mmcv"),
+    ("mmdet", "MMDetection"),
+):
+    if find_spec(package) is None:
+        sys.exit(
+            f"{sys.executable} has no {name}: activate the environment that `make` filled, with "
+            "`. .venv/bin/activate`, or install it as docs/install.md says"
+        )
 
 root = Path(__file__).resolve().parents[1]
 if (root / "maxvit_mm").is_dir():

@@ -9,4 +9,4 @@ if [ $# -lt 3 ]; then
 fi
 config=$1 checkpoint=$2 gpus=$3
 shift 3
-exec bash "$(dirname "$0")/dist_run.sh" "$gpus" test.py "$config" "$checkpoint" "$@"
+exec bash "$(dirname "$0")/dist_run.sh" "$gpus" "$(dirname "$0")/test.py" "$config" "$checkpoint" "$@"

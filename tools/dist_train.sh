@@ -10,4 +10,4 @@ if [ $# -lt 2 ]; then
 fi
 config=$1 gpus=$2
 shift 2
-exec bash "$(dirname "$0")/dist_run.sh" "$gpus" train.py "$config" "$@"
+exec bash "$(dirname "$0")/dist_run.sh" "$gpus" "$(dirname "$0")/train.py" "$config" "$@"

@@ -99,10 +99,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         choices=NORMALIZATIONS,
         help="of the images it was trained on: ImageNet's mean and std, or 127.5 and 127.5",
     )
+    parser.add_argument(
+        "--no-average",
+        action="store_true",
+        help="of a training's checkpoint with weights and their moving average (EMA) take the weights",
+    )
     args = parser.parse_args(argv)
     try:
         check_destination(args.source, args.destination)
-        converted = convert(args.source, args.image_size, args.normalization)
+        converted = convert(args.source, args.image_size, args.normalization, not args.no_average)
         weights = converted.weights
         if args.to == "timm":
             weights = Weights(to_timm(converted), {})

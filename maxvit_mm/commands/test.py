@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Any
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
+from ..data.coco_folder import find_annotations
+from ..openmmlab.class_names import classes_of_checkpoint, difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
-from .launch import build_runner, clear_refusals, common_parser, read_config
+from .launch import build_runner, clear_refusals, common_parser, read_config, said_once
 
 META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
+@said_once
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """The command line. Returns the metrics by name, such as 'coco/bbox_mAP'.
 
@@ -39,13 +44,28 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         "--deploy", action="store_true", help="fold the backbone's BatchNorms first: faster, the same results"
     )
     parser.add_argument("--tta", action="store_true", help="merge the image's and its mirror's results")
+    parser.add_argument(
+        "--split",
+        choices=["val", "test"],
+        default="val",
+        help="of --data: which split to evaluate (val)",
+    )
+    parser.add_argument(
+        "--classes-by-name",
+        action="store_true",
+        help="where the data lists the checkpoint's classes in another order, take the checkpoint's order",
+    )
     args = parser.parse_args(argv)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         raise SystemExit(f"--out {args.out}: predictions are written as a .pkl file")
-    cfg = read_config(args, to_train=False)
+    cfg = read_config(args, [args.split])
     require_data(cfg, ["test_dataloader"])
     cfg.load_from = args.checkpoint
     require_checkpoint(cfg)
+    if args.classes_by_name:
+        with clear_refusals():
+            take_classes_of(args.checkpoint, cfg)
+    note_the_other_split(args)
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)
     if args.tta:
@@ -62,6 +82,32 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     if args.show_dir and is_first_process():
         print(f"pictures are in {Path(runner.log_dir) / args.show_dir}")
     return metrics
+
+
+def take_classes_of(source: str, cfg: Config) -> None:
+    """Give the test's datasets the checkpoint's classes, in its order; CocoByName then looks the ids up."""
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+    classes = classes_of_checkpoint(checkpoint)
+    if classes is None:
+        raise SystemExit(f"--classes-by-name: {source} does not say which classes it was trained on")
+    for dataset in dataset_configs(cfg.test_dataloader):
+        about = dataset.get("metainfo") or {}
+        own = list(about.get("classes") or classes)
+        if set(own) != set(classes):
+            raise SystemExit(f"--classes-by-name: {source}: {difference(classes, own)}")
+        palette = dict(zip(own, about.get("palette") or (), strict=False))
+        dataset["metainfo"] = {"classes": tuple(classes)}
+        if len(palette) == len(own):
+            dataset["metainfo"]["palette"] = [palette[name] for name in classes]
+
+
+def note_the_other_split(args: argparse.Namespace) -> None:
+    """Say that a folder has a test split as well, where its validation split is evaluated."""
+    other = find_annotations(Path(args.data), "test") if args.data and args.split == "val" else None
+    if other is not None and is_first_process():
+        print(
+            f"note: the val split is evaluated. The test split ({other}) is left out: --split test takes it"
+        )
 
 
 def use_tta(cfg: Config) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
+from ..measure.checkup import cheap_findings
+from ..measure.gpu_memory import Finding
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
-from .launch import build_runner, clear_refusals, common_parser, read_config
+from ..openmmlab.hooks import unwrapped
+from .launch import build_runner, clear_refusals, common_parser, describe, read_plan, said_once
 
 
+@said_once
 def main(argv: Sequence[str] | None = None) -> Runner:
     """The command line. Returns the runner, trained.
 
@@ -31,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         help="go on from a checkpoint; without a name, from the latest in the work directory",
     )
     args = parser.parse_args(argv)
-    cfg = read_config(args, to_train=True)
+    cfg, folder = read_plan(args, ("train", "val"))
+    describe(cfg, folder)
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)
@@ -49,8 +55,19 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         for note in notes_on_the_start(cfg):
             print(note)
     runner = build_runner(cfg)
+    images = folder.splits["train"].images if folder is not None else None
+    heed(cheap_findings(cfg, unwrapped(runner.model), images, get_world_size()))
     with clear_refusals():
         runner.train()
     if is_first_process():
         print(f"checkpoints, curves.png, log and pictures are in {cfg.work_dir}")
     return runner
+
+
+def heed(findings: Iterable[Finding]) -> None:
+    """Say what a user may not have meant, and stop at what will make the training fail."""
+    for finding in findings:
+        if finding.level == "problem":
+            raise SystemExit(f"{finding.about}: {finding.text}")
+        if finding.level == "note" and is_first_process():
+            print(f"note: {finding.about}: {finding.text}")

@@ -1,8 +1,8 @@
-"""The entries of a COCO annotation file: each check gives a sentence for each thing that is wrong."""
+"""The entries of a COCO annotation file: read as meant, and a sentence for each thing that is wrong."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,93 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and isfinite(value)
 
 
+def is_whole(value: Any) -> bool:
+    # COCOeval keeps numbers as doubles, which have gaps above 2**53. pandas writes 7 as 7.0.
+    return is_number(value) and abs(value) < 2**53 and value == int(value)
+
+
+def is_side(value: Any) -> bool:
+    return is_whole(value) and value > 0
+
+
+def is_text(value: Any) -> bool:
+    return type(value) is str and value.strip() != ""
+
+
 def is_box(value: Any) -> bool:
     four = type(value) is list and len(value) == 4 and all(map(is_number, value))
     return four and value[2] >= 0 and value[3] >= 0
 
 
-WHOLE = (lambda value: type(value) is int, "a whole number")
-SIDE = (lambda value: type(value) is int and value > 0, "a whole number of pixels")
-TEXT = (lambda value: type(value) is str and value.strip() != "", "a name")
-BOX = (is_box, "[x, y, width, height] in finite pixels")
-AREA = (is_number, "a number of square pixels")
-CROWD = (lambda value: value in (0, 1), "0 or 1")
-NEEDED = {  # read by MMDetection's CocoDataset and pycocotools' COCOeval, which stop without it
-    "images": {"id": WHOLE, "file_name": TEXT, "width": SIDE, "height": SIDE},
-    "categories": {"id": WHOLE, "name": TEXT},
+def is_flag(value: Any) -> bool:
+    # MMDetection takes any text for true, "0" too.
+    return type(value) in (bool, int, float) and value in (0, 1)
+
+
+Need = tuple[Callable[[Any], bool], str]  # whether a value is sound, and what it should be
+WHOLE: Need = (is_whole, "a whole number")
+SIDE: Need = (is_side, "a whole number of pixels")
+FLAG: Need = (is_flag, "0 or 1")
+NEEDED: dict[str, dict[str, Need]] = {  # read by MMDetection's CocoDataset and pycocotools' COCOeval
+    "images": {"id": WHOLE, "file_name": (is_text, "a name"), "width": SIDE, "height": SIDE},
+    "categories": {"id": WHOLE, "name": (is_text, "a name")},
     "annotations": {
         **{"id": WHOLE, "image_id": WHOLE, "category_id": WHOLE},
-        **{"bbox": BOX, "area": AREA, "iscrowd": CROWD},
+        "bbox": (is_box, "[x, y, width, height] in finite pixels"),
+        "area": (is_number, "a number of square pixels"),
+        **{"iscrowd": FLAG, "ignore": FLAG},
     },
 }
 UNIQUE = {"images": ("id", "file_name"), "annotations": ("id",), "categories": ("id", "name")}
+NUMBERS = ("id", "image_id", "category_id", "width", "height")
+FLAGS = ("iscrowd", "ignore")
+
+
+def read_annotations(file: Path | str) -> Any:
+    """The content of an annotation file, with its entries `as_meant`.
+
+    Raises:
+        ValueError: where it is no JSON.
+    """
+    content = parse(Path(file))
+    as_meant(content)
+    return content
+
+
+def parse(file: Path) -> Any:
+    """The JSON of a file, in UTF-8 whatever the locale, with or without a byte order mark."""
+    try:
+        return json.loads(file.read_bytes())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not in UTF-8 ({error})") from error
+    except RecursionError as error:
+        raise ValueError("its lists are too deep") from error
+    except ValueError as error:
+        raise ValueError(f"not JSON, or cut short: {error}") from error
+
+
+def as_meant(content: Any) -> Counter:
+    """Fill in, in place, what a file leaves out and what can only mean one thing; how often for each key.
+
+    Whole numbers that a tool wrote as `7.0` become `7`. An annotation without 'iscrowd' is no crowd, one
+    without 'ignore' is not ignored, and one without 'area' has that of its box.
+    """
+    filled: Counter = Counter()
+    lists = {kind: content.get(kind) for kind in NEEDED} if isinstance(content, dict) else {}
+    for kind, entries in lists.items():
+        for entry in entries if isinstance(entries, list) else ():
+            if not isinstance(entry, dict):
+                continue
+            for key in (*NUMBERS, *FLAGS):
+                if type(entry.get(key)) is float and is_whole(entry[key]):
+                    entry[key] = int(entry[key])
+            if kind == "annotations":
+                for key in FLAGS:
+                    entry[key] = int(entry[key]) if type(entry.get(key)) is bool else entry.get(key, 0)
+                if "area" not in entry and is_box(entry.get("bbox")):
+                    entry["area"] = entry["bbox"][2] * entry["bbox"][3]
+                    filled["area"] += 1
+    return filled
 
 
 def sentence(where: str, what: str, names: Iterable[Any]) -> Iterator[str]:
@@ -53,23 +120,26 @@ def called(entry: Any, place: int) -> str:
     return str(entry.get("file_name") or entry.get("name") or entry.get("id", f"entry {place}"))
 
 
-def load(where: str, file: Path, evaluated: bool, problems: list[str]) -> Coco | None:
+def load(where: str, file: Path, problems: list[str], notes: list[str]) -> Coco | None:
     """The sound entries of an annotation file, or None where it is not one."""
     try:
-        content = json.loads(file.read_text())  # as pycocotools will read it
-    except ValueError as error:
-        problems.append(f"{where}: not JSON, or cut short: {error}")
+        content = parse(file)
+    except (ValueError, OSError) as error:
+        problems.append(f"{where}: {error}")
         return None
     content = content if isinstance(content, dict) else {}
     if wrong := [kind for kind in NEEDED if not isinstance(content.get(kind), list)]:
         problems.append(f"{where}: not a COCO annotation file, it has no list {', '.join(wrong)}")
         return None
+    if without := as_meant(content)["area"]:
+        notes.append(
+            f"{where}: annotations without 'area' ({without:,}): width x height of the box is "
+            f"taken, by which AP for small, medium and large objects counts them"
+        )
     coco = {}
     for kind, needed in NEEDED.items():
         entries, unsound = content[kind], set()
         for key, (sound, meaning) in needed.items():
-            if key == "iscrowd" and not evaluated:
-                continue  # COCOeval alone insists on it
             bad = [i for i, e in enumerate(entries) if not (type(e) is dict and sound(e.get(key)))]
             names = (called(entries[i], i) for i in bad)
             problems += sentence(where, f"{kind} whose '{key}' is not {meaning}", names)
@@ -104,22 +174,17 @@ def with_images(coco: Coco) -> Boxed:
     ]
 
 
-def class_problems(train: list[str], val: list[str]) -> Iterator[str]:
-    """Classes that only one split has, or that come in another order: labels are places."""
-    for name, own, other in (("train", train, val), ("val", val, train)):
-        yield from sentence("classes", f"names only in {name}", (c for c in own if c not in other))
-    if set(train) == set(val) and train != val:
-        moved = (f"{t} in train, {v} in val" for t, v in zip(train, val, strict=False) if t != v)
-        what = "other order in train than in val, and labels follow it"
-        yield from sentence("classes", what, moved)
+def class_problems(classes: dict[str, list[str]]) -> Iterator[str]:
+    """Classes that only some of the splits have."""
+    for name, own in classes.items():
+        for other, theirs in classes.items():
+            # A blank at an end is seen in quotes alone.
+            absent = (each if each == each.strip() else repr(each) for each in own if each not in theirs)
+            yield from sentence("classes", f"names in {name} that {other} lacks", absent)
 
 
-def remarks(where: str, name: str, coco: Coco, boxed: Boxed) -> Iterator[str]:
-    """What works, but not as its author may think."""
-    tiny = (a["id"] for a, _ in boxed if min(*a["bbox"][2:]) < 1 or a["area"] <= 0)
-    yield from sentence(where, "boxes under one pixel, which MMDetection ignores", tiny)
-    used = {a["category_id"] for a, _ in boxed}
+def remarks(where: str, coco: Coco, kept: Boxed) -> Iterator[str]:
+    """Classes of which nothing is learnt or evaluated."""
+    used = {a["category_id"] for a, _ in kept}
     unused = (c["name"] for c in coco["categories"] if c["id"] not in used)
     yield from sentence(where, "classes without an instance", unused)
-    if name == "val" and any(a["id"] == 0 for a, _ in boxed):
-        yield f"{where}: annotation id 0, whose match COCOeval counts as a miss; count ids from 1"

@@ -6,15 +6,18 @@ built, so that one message lists all that is wrong. Boxes and polygons are in pi
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
-from .coco_geometry import box_problems, image_problems, mask_problems, present_files
+from .coco_geometry import area_remarks, box_problems, box_remarks, mask_problems
+from .images_on_disk import Decoder, image_problems, image_remarks, look_at_all, stamps
+from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
+from .memory import Memory, one_at_a_time
 
-ALIASES = {"train": ("train",), "val": ("val", "valid")}
+ALIASES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 ANNOTATIONS = (
     *("annotations/instances_{}2017.json", "annotations/instances_{}.json", "annotations/{}.json"),
     *("{}.json", "instances_{}.json", "{}/_annotations.coco.json", "{}/annotations.json"),
@@ -28,13 +31,19 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """One split: its files, how much is in them, and the instances of each label."""
+    """One split: its files, how much is in them, and the instances of each label.
+
+    `instances` and `per_class` count what MMDetection learns from, or what COCOeval evaluates. `left_out`
+    counts the rest.
+    """
 
     annotation_file: Path
     image_folder: Path
     images: int = 0
     instances: int = 0
     per_class: tuple[int, ...] = ()
+    left_out: int = 0
+    most: int = 0  # instances of the fullest image
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class CocoFolder:
             file = split.annotation_file.relative_to(self.root)
             folder = split.image_folder.relative_to(self.root)
             counts = f"{split.images:>7,} images  {split.instances:>7,} instances"
-            lines.append(f"  {name:<5}  {counts}  {file}, images in {folder}/")
+            rest = f" ({split.left_out:,} left out, see the notes)" if split.left_out else ""
+            lines.append(f"  {name:<5}  {counts}{rest}  {file}, images in {folder}/")
         lines.append(f"instances of each class, {' / '.join(self.splits)}:")
         per_class = zip(*(split.per_class for split in self.splits.values()), strict=True)
         tallies = [" / ".join(f"{count:,}" for count in each) for each in per_class]
@@ -75,55 +85,133 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 @no_garbage_collection()
-def inspect(root: Path, masks: bool, train: bool = True) -> CocoFolder:
-    """Find and check the splits below `root`: train and val, or val alone if not `train`.
+def inspect(
+    root: Path,
+    masks: bool,
+    names: Sequence[str] = ("train", "val"),
+    decoder: Decoder | None = None,
+    only: Filter | None = None,
+) -> CocoFolder:
+    """Find and check the splits below `root`.
 
-    `masks`: the model trains masks. If it does not, unsound masks are noted, not refused.
-    Raises `DataError` with everything that is wrong, in one message.
+    Args:
+        masks: the model trains masks. If it does not, unsound masks are noted, not refused.
+        names: the splits that are needed, of 'train', 'val' and 'test'. The first one's classes, in its
+            order, are the labels.
+        decoder: what will decode the images.
+        only: what training will leave out.
+
+    Raises:
+        DataError: with everything that is wrong, in one message.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; name the one that holds the annotation files")
     problems: list[str] = []
-    notes: list[str] = []
-    found = find_splits(root, tuple(ALIASES) if train else ("val",), problems)
-    splits, classes = {}, {}
-    for name, (split, coco) in found.items():
-        where = f"{name} ({split.annotation_file.relative_to(root)})"
-        problems += entry_problems(where, coco)
-        problems += image_problems(where, split.image_folder, coco["images"])
-        boxed = with_images(coco)
-        problems += box_problems(where, boxed)
-        (problems if masks else notes).extend(mask_problems(where, boxed, masks))
-        notes += remarks(where, name, coco, boxed)
-        classes[name] = [category["name"] for category in coco["categories"]]
-        tally = Counter(annotation["category_id"] for annotation, _ in boxed)
-        splits[name] = replace(
-            split,
-            images=len(coco["images"]),
-            instances=len(boxed),
-            per_class=tuple(tally[category["id"]] for category in coco["categories"]),
-        )
-    if len(classes) == 2:
-        problems += class_problems(**classes)
+    checked = {}
+    for name in names:
+        file = find_annotations(root, name)
+        if file is None:
+            problems.append(f"{name}: no annotation file; looked for {', '.join(places(name))}")
+        else:
+            with one_at_a_time(file):
+                check = Check(root, name, file, masks, decoder or Decoder(), only or Filter())
+                problems += check.problems
+                checked[name] = check
+    classes = {name: check.classes for name, check in checked.items() if check.classes}
+    problems += class_problems(classes)
     if problems:
         raise DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
-    return CocoFolder(root, splits, tuple(classes["val"]), tuple(notes))
+    labels = classes[names[0]]
+    splits = {name: check.split(labels) for name, check in checked.items()}
+    return CocoFolder(root, splits, tuple(labels), tuple(n for c in checked.values() for n in c.notes))
 
 
-def find_splits(root: Path, names: Iterable[str], problems: list[str]) -> dict[str, tuple[Split, Coco]]:
-    """The files of each split and its parsed annotations; what is wrong is added to `problems`."""
-    found = {}
-    for name in names:
-        looked = [path.format(alias) for alias in ALIASES[name] for path in ANNOTATIONS]
-        file = next((root / path for path in looked if (root / path).is_file()), None)
-        if file is None:
-            problems.append(f"{name}: no annotation file; looked for {', '.join(looked)}")
-        elif coco := load(f"{name} ({file.relative_to(root)})", file, name == "val", problems):
-            tried = [root / path.format(alias) for alias in ALIASES[name] for path in IMAGES]
-            wanted = [image["file_name"] for image in coco["images"]]
-            held = {f: len(present_files(f, wanted)) for f in [*tried, file.parent] if f.is_dir()}
-            if wanted and not any(held.values()):
-                folders = ", ".join(str(folder.relative_to(root)) for folder in held)
-                problems.append(f"{name}: none of its images was found; looked in {folders}")
-            found[name] = Split(file, max(held, key=held.__getitem__)), coco  # first of the best
-    return found
+def find_annotations(root: Path, name: str) -> Path | None:
+    """The annotation file of a split, if there is one."""
+    return next((root / path for path in places(name) if (root / path).is_file()), None)
+
+
+def places(name: str) -> list[str]:
+    """Where a split's annotation file is looked for, below the root."""
+    return [path.format(alias) for alias in ALIASES[name] for path in ANNOTATIONS]
+
+
+class Check:
+    """One split, looked at: `problems`, `notes`, and what a `Split` says."""
+
+    def __init__(self, root: Path, name: str, file: Path, masks: bool, decoder: Decoder, only: Filter):
+        self.root, self.name, self.file = root, name, file
+        self.masks, self.decoder, self.only = masks, decoder, only
+        self.where = f"{name} ({file.relative_to(root)})"
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.classes: list[str] = []
+        self.folder, self.images, self.left, self.most = root, 0, 0, 0
+        self.tally: dict[str, int] = {}  # instances of each class
+        memory = Memory(file, name, masks, *decoder, only)
+        if not self.remembered(memory):
+            coco = load(self.where, file, self.problems, self.notes)
+            if coco is not None:
+                self.look(coco, memory)
+
+    def remembered(self, memory: Memory) -> bool:
+        """Take what an earlier check found, if neither annotations nor images have changed since."""
+        findings = memory.findings()
+        if findings is None:
+            return False
+        names = list(memory.content["images"])
+        self.folder = self.image_folder(names)
+        now = stamps(self.folder, names)
+        if len(memory.images(self.folder, self.decoder, now)) < len(names):
+            return False
+        vars(self).update(findings)
+        return True
+
+    def look(self, coco: Coco, memory: Memory) -> None:
+        """Every check, of entries, images, boxes and masks."""
+        names = [image["file_name"] for image in coco["images"]]
+        self.folder = self.image_folder(names)
+        now = stamps(self.folder, names)
+        seen = memory.images(self.folder, self.decoder, now)
+        seen |= look_at_all(self.folder, [name for name in now if name not in seen], self.decoder)
+        self.problems += entry_problems(self.where, coco)
+        self.problems += image_problems(self.where, self.folder, coco["images"], seen)
+        self.notes += image_remarks(self.where, seen)
+        self.look_at_objects(coco)
+        kept = ("notes", "classes", "images", "tally", "left", "most")
+        findings = {name: getattr(self, name) for name in kept}
+        memory.keep(self.folder, self.decoder, now, seen, None if self.problems else findings)
+
+    def look_at_objects(self, coco: Coco) -> None:
+        boxed, to_train = with_images(coco), self.name == "train"
+        kept, rest = sort_out(boxed, to_train)
+        units = list(box_problems(self.where, boxed))
+        self.problems += units
+        (self.problems if self.masks else self.notes).extend(mask_problems(self.where, boxed, self.masks))
+        said = list(left_out(self.where, to_train, kept, rest))
+        nothing = list(nothing_left(self.where, to_train, coco, kept))
+        (self.problems if nothing and not units else self.notes).extend(said)
+        self.problems += [] if units else nothing
+        if to_train:
+            self.notes += empty_images(self.where, coco, kept, self.only)
+        self.notes += [*box_remarks(self.where, boxed), *area_remarks(self.where, boxed)]
+        self.notes += remarks(self.where, coco, kept)
+        tally = Counter(annotation["category_id"] for annotation, _ in kept)
+        self.classes = [category["name"] for category in coco["categories"]]
+        self.tally = {category["name"]: tally[category["id"]] for category in coco["categories"]}
+        self.images, self.left = len(coco["images"]), len(boxed) - len(kept)
+        self.most = max(Counter(image["id"] for _, image in kept).values(), default=0)
+
+    def image_folder(self, names: list[str]) -> Path:
+        """The folder that holds most of the images; the first of several."""
+        tried = [self.root / path.format(alias) for alias in ALIASES[self.name] for path in IMAGES]
+        held = {f: len(stamps(f, names)) for f in [*tried, self.file.parent] if f.is_dir()}
+        if names and not any(held.values()):
+            folders = ", ".join(str(folder.relative_to(self.root)) for folder in held)
+            self.problems.append(f"{self.name}: none of its images was found; looked in {folders}")
+        return max(held, key=held.__getitem__)
+
+    def split(self, labels: Sequence[str]) -> Split:
+        """What was found, with the instances of each label."""
+        per_class = tuple(self.tally[label] for label in labels)
+        return Split(self.file, self.folder, self.images, sum(per_class), per_class, self.left, self.most)

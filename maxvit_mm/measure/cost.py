@@ -152,7 +152,8 @@ def backward(outputs: list[Tensor]) -> None:
 
 
 def an_image(detector: nn.Module, height: int, width: int) -> Tensor:
-    return torch.zeros(1, 3, height, width, device=next(detector.parameters()).device)
+    like = next(detector.parameters())
+    return torch.zeros(1, 3, height, width, device=like.device, dtype=like.dtype)
 
 
 def has_fixed_shapes(model_cfg: dict) -> bool:

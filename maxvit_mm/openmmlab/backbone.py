@@ -161,7 +161,8 @@ class MaxViT(BaseModule):
             *[f"trunk.stages.{i}." for i in range(len(self.trunk.stages), len(STRIDES))],
         )
         loaded = load_completely(self, weights.tensors, source, may_be_left_over=unused)
-        print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}", "current")
+        chosen = f": {weights.note}" if weights.note else ""
+        print_log(f"MaxViT: loaded {loaded} of {loaded} tensors from {source}{chosen}", "current")
         self.pretrained = weights.about
         self._is_init = True
 

@@ -52,7 +52,7 @@ class MaxViTClassifier(nn.Module):
             CheckpointError: where the file was not made by `tools/convert_weights.py`, has no head, or is
                 not complete.
         """
-        tensors, about = read_weights(path)
+        tensors, about, _ = read_weights(path)
         if not about:
             raise CheckpointError(
                 f"{path} was not converted: run `python tools/convert_weights.py {path} maxvit.pth`, and "

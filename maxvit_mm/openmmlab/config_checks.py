@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import LOOPS
 from mmengine.runner import Runner
 
+from ..data.coco_folder import CocoFolder
 from ..network import VARIANTS, find_variant
 from .retarget import dataset_configs
 
@@ -46,6 +48,71 @@ def check_options(cfg: Config, options: dict[str, Any]) -> None:
         alike = get_close_matches(key, READ, n=1)
         meant = f"; did you mean {alike[0]}?" if alike else ""
         raise SystemExit(f"--cfg-options {option}: a config has no {key}{meant}")
+
+
+def complete_options(cfg: Config) -> None:
+    """Set, in place, what must go together.
+
+    Without workers, PyTorch takes nothing that is theirs. Whoever reads a checkpoint accounts for its classes
+    and its tensors, in configs of other people as well.
+    """
+    for role in ("train", "val", "test"):
+        loader = cfg.get(f"{role}_dataloader") or {}
+        if loader.get("num_workers") == 0:
+            loader["persistent_workers"] = False
+            for key in ("prefetch_factor", "multiprocessing_context", "timeout"):
+                loader.pop(key, None)
+    hooks = list(cfg.get("custom_hooks") or [])
+    missing = [
+        kind for kind in ("ClassNamesHook", "CompleteLoadHook") if kind not in {h.get("type") for h in hooks}
+    ]
+    cfg.custom_hooks = hooks + [dict(type=kind) for kind in missing]
+
+
+def check_loops(cfg: Config) -> None:
+    """Refuse a key that a loop does not take, such as max_iters where epochs are counted."""
+    for role in ("train", "val", "test"):
+        loop = cfg.get(f"{role}_cfg") or {}
+        name = loop.get("type")
+        if name is None and "by_epoch" in loop:
+            name = "EpochBasedTrainLoop" if loop["by_epoch"] else "IterBasedTrainLoop"
+        kind = LOOPS.module_dict.get(name)  # `get` would start a logger, without the run's folder
+        if kind is None:
+            continue
+        takes = inspect.signature(kind).parameters.keys() - {"runner", "dataloader", "evaluator"}
+        for key in loop.keys() - takes - {"type", "by_epoch", "_scope_"}:
+            raise SystemExit(
+                f"{role}_cfg.{key}: {name} takes {', '.join(sorted(takes))}; leave {key} out, or set "
+                f"{role}_cfg.type to a loop that takes it"
+            )
+
+
+def check_checkpoints(cfg: Config) -> None:
+    """Refuse a training that counts its checkpoints in another unit than its steps: it would write none."""
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
+    loop = str((cfg.get("train_cfg") or {}).get("type"))
+    if hook and loop in ("EpochBasedTrainLoop", "IterBasedTrainLoop"):
+        by_epoch = loop == "EpochBasedTrainLoop"
+        if bool(hook.get("by_epoch", True)) != by_epoch:
+            raise SystemExit(
+                f"default_hooks.checkpoint.by_epoch is {not by_epoch}, and {loop} does not count so: no "
+                f"checkpoint would be written. Set default_hooks.checkpoint.by_epoch={by_epoch} and its "
+                f"interval in {'epochs' if by_epoch else 'iterations'}"
+            )
+
+
+def notes_on_the_data(cfg: Config, folder: CocoFolder) -> Iterator[str]:
+    """What a config does otherwise than a folder's owner may think."""
+    settings = cfg.model.get("test_cfg") or {}
+    key = "rcnn." if settings.get("rcnn") else ""
+    most = (settings.get("rcnn") or settings).get("max_per_img")
+    fullest = {name: split.most for name, split in folder.splits.items() if name != "train"}
+    for name, count in fullest.items():
+        if isinstance(most, int) and count > most:
+            yield (
+                f"note: {name} has an image of {count} objects, and the config finds {most} an image at most:"
+                f" --cfg-options model.test_cfg.{key}max_per_img={2 * count}"
+            )
 
 
 def check_model(model: dict[str, Any]) -> None:
@@ -89,7 +156,8 @@ def trains_masks(cfg: Config) -> bool:
 
 def notes_on_the_start(cfg: Config) -> Iterator[str]:
     """What a user may not have meant by starting as `cfg` does."""
-    goes_on = cfg.get("load_from") or (Path(cfg.work_dir) / "last_checkpoint").is_file()
+    saved = (Path(cfg.work_dir).glob(name) for name in ("last_checkpoint", "epoch_*.pth", "iter_*.pth"))
+    goes_on = cfg.get("load_from") or any(path for found in saved for path in found)
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
     backbone = cfg.model.get("backbone") or {}

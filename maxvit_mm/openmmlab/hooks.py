@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,20 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from ..weights import check_detector
+from ..weights import CheckpointError, check_detector
 from .backbone import MaxViT
+from .class_names import (
+    check_class_names,
+    classes_of_checkpoint,
+    classes_of_run,
+    difference,
+    plain_datasets,
+    to_start_anew,
+    to_test,
+)
 from .curves import draw_curves
 
-# Of the 80 classes, in their order; ten numbers were never given.
-COCO_IDS = sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+WORKERS = 10_000  # more than the processes that read for one training: no two epochs seed one alike
 
 
 @HOOKS.register_module()
@@ -29,6 +38,9 @@ class ClassNamesHook(Hook):
 
     MMDetection takes label numbers from the file's order of categories and names from the config, and
     passes over a name that the file does not have: AP is 0, or a class has another's name.
+
+    Likewise where a checkpoint that is tested or resumed was trained on other classes, or on the same in
+    another order. Training from `load_from` may have other classes, and says so.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -36,35 +48,20 @@ class ClassNamesHook(Hook):
             for dataset in plain_datasets(getattr(getattr(loop, "dataloader", None), "dataset", None)):
                 check_class_names(dataset)
 
-
-def plain_datasets(dataset: Any) -> Iterator[Any]:
-    """The datasets inside OpenMMLab's wrappers that read annotation files in COCO's format."""
-    for inner in getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]:
-        if inner is not None:
-            yield from plain_datasets(inner)
-    if hasattr(dataset, "COCOAPI") and hasattr(dataset, "ann_file"):
-        yield dataset
-
-
-def check_class_names(dataset: Any) -> None:
-    dataset.full_init()
-    wanted = list(dataset.metainfo["classes"])
-    if wanted == list(type(dataset).METAINFO.get("classes", ())) and list(dataset.cat_ids) == COCO_IDS:
-        return  # COCO itself: spare its users a second look at a large file
-    categories = dataset.COCOAPI(dataset.ann_file).loadCats(dataset.cat_ids)
-    found = [category["name"] for category in categories]
-    if found == wanted:
-        return
-    absent = [name for name in wanted if name not in found]
-    problem = (
-        f"has no class named {', '.join(absent)}"
-        if absent
-        else f"lists its classes in the order {', '.join(found)}, the config as {', '.join(wanted)}"
-    )
-    raise SystemExit(
-        f"{dataset.ann_file} {problem}. Set metainfo=dict(classes=...) of the dataset and num_classes to "
-        f"the file's own, or let `--data FOLDER` do it."
-    )
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        trains = isinstance(runner._train_loop, BaseLoop)
+        loop = runner._train_loop if trains else runner._test_loop or runner._val_loop
+        own = classes_of_run(loop)
+        theirs = classes_of_checkpoint(checkpoint)
+        if own and theirs and list(own) != list(theirs):
+            source = str(getattr(runner, "_load_from", None) or "the checkpoint")
+            if trains and not runner._resume:
+                runner.logger.warning(
+                    f"{source}: {difference(theirs, own)}; the heads' rows keep their places"
+                )
+                return
+            way_on = to_start_anew(source) if trains else to_test(theirs, own)
+            raise CheckpointError(f"{source}: {difference(theirs, own)}. Nothing was started. {way_on}")
 
 
 @HOOKS.register_module()
@@ -132,21 +129,65 @@ def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator
 class ReseedHook(Hook):
     """Seed each step by its number, so that a resumed run draws what an uninterrupted one draws.
 
-    Stochastic depth and sampling of boxes then repeat exactly. Augmentation does where workers do it, whom
-    MMEngine seeds; and, in training by epochs, without workers too.
+    Augmentation, stochastic depth and sampling of boxes then repeat exactly. In training by epochs, workers
+    begin anew with each, seeded by its number: `persistent_workers` would carry their randomness over.
     """
 
+    def before_train(self, runner: Runner) -> None:
+        """Shuffle with the seed of the training that goes on: MMEngine reads it after building the loader."""
+        loop: Any = runner.train_loop
+        seeded = getattr(loop.dataloader.worker_init_fn, "keywords", {}).get("seed", runner.seed)
+        if seeded != runner.seed and isinstance(runner._train_dataloader, dict):
+            apart = runner._randomness_cfg.get("diff_rank_seed", False)
+            loader = runner.build_dataloader(runner._train_dataloader, runner.seed, diff_rank_seed=apart)
+            loop.dataloader = loader
+            if hasattr(loop, "dataloader_iterator"):
+                loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+
     def before_train_epoch(self, runner: Runner) -> None:
-        self.seed(runner)  # the first images of an epoch are augmented before its first step
+        loop: Any = runner.train_loop
+        if hasattr(loop, "dataloader_iterator"):  # by iterations, the whole training is one epoch
+            loop.dataloader_iterator = SeededReads(loop.dataloader_iterator, partial(seed_step, runner))
+        else:
+            seed_step(runner, runner.iter)  # the first images are read before the first step
+            begin_workers_anew(loop.dataloader, (runner.seed + runner.epoch * WORKERS) % 2**31)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        self.seed(runner)
+        seed_step(runner, runner.iter)
 
-    def seed(self, runner: Runner) -> None:
-        seed = runner.seed + runner.iter * get_world_size() + get_rank()
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
+
+def seed_step(runner: Runner, step: int) -> None:
+    seed = runner.seed + step * get_world_size() + get_rank()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+class SeededReads:
+    """The batches of a training by iterations, each read after `seed(its number)`.
+
+    A resumed run reads, and drops, the batches of the steps that were trained, for workers augment as they
+    did. onedl-mmengine would pass over them by `skip_iter`, unread.
+    """
+
+    def __init__(self, batches: Iterator[Any], seed: Callable[[int], None]) -> None:
+        self.batches, self.seed, self.number = batches, seed, 0
+
+    def __next__(self) -> Any:
+        self.seed(self.number)
+        self.number += 1
+        return next(self.batches)
+
+    def skip_iter(self, steps: int) -> None:
+        for _ in range(steps):
+            next(self)
+
+
+def begin_workers_anew(loader: Any, seed: int) -> None:
+    """Have the next epoch read by new workers, seeded from `seed` on."""
+    loader._iterator = None  # which PyTorch keeps where workers are persistent
+    if isinstance(loader.worker_init_fn, partial) and "seed" in loader.worker_init_fn.keywords:
+        loader.worker_init_fn = partial(loader.worker_init_fn, seed=seed)  # MMEngine's
 
 
 @HOOKS.register_module()

@@ -10,8 +10,12 @@ from typing import Any
 from mmengine import Config
 
 from ..data.coco_folder import CocoFolder, DataError, Split
+from ..data.images_on_disk import Decoder
+from ..data.left_out import Filter
+from .coco_by_name import by_name
 
-FEEDS = {"train": ("train",), "val": ("val", "test")}  # the dataloaders that a split feeds
+# The dataloaders that a split feeds.
+FEEDS = {"train": ("train",), "val": ("val", "test"), "test": ("test",)}
 # Parts of the names of what reads other annotations; a dataset of other classes is replaced.
 ALIEN = ("Panoptic", "VOCMetric", "CityScapesMetric", "LVISMetric", "OpenImagesMetric")
 
@@ -24,8 +28,9 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
     """
     if not _count_classes(cfg.model, len(folder.classes)):
         raise DataError("the config's model has no num_classes: its head cannot be made to fit")
-    if "val" in folder.splits:
-        _draw_some(cfg, folder.splits["val"].images)
+    evaluated = [split for name, split in folder.splits.items() if name != "train"]
+    if evaluated:
+        _draw_some(cfg, evaluated[0].images)
     for name, split in folder.splits.items():
         for role in FEEDS[name]:
             _drop_siblings(cfg.get(f"{role}_dataloader"))
@@ -46,6 +51,35 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
+    read_by_name(cfg)
+
+
+def read_by_name(cfg: Config) -> None:
+    """Have COCO's files read by the names of classes, in place."""
+    for role in ("train", "val", "test"):
+        evaluators = cfg.get(f"{role}_evaluator") or []
+        evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+        for part in (*dataset_configs(cfg.get(f"{role}_dataloader")), *evaluators):
+            if isinstance(part.get("type"), str):
+                part["type"] = by_name(part["type"].removeprefix("mmdet."))
+
+
+def decoder_of(cfg: Config) -> Decoder:
+    """How the images of the config will be decoded."""
+    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader")
+    for dataset in dataset_configs(loader):
+        for step in dataset.get("pipeline") or ():
+            if str(step.get("type")).endswith("LoadImageFromFile"):
+                return Decoder(step.get("imdecode_backend") or "cv2", step.get("color_type") or "color")
+    return Decoder()
+
+
+def filter_of(cfg: Config) -> Filter:
+    """What the config leaves out of the training."""
+    for dataset in dataset_configs(cfg.get("train_dataloader")):
+        only = dataset.get("filter_cfg") or {}
+        return Filter(bool(only.get("filter_empty_gt", False)), int(only.get("min_size", 0)))
+    return Filter()
 
 
 def _draw_some(cfg: Config, images: int) -> None:

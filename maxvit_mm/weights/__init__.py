@@ -2,7 +2,10 @@
 
 In reading order:
 
+    archive         checksums, by which damaged files are known
     checkpoint      a stranger's file, read without running code from it
+    wrappings       where other people's scripts keep the tensors in it
+    whole           files written whole, or not at all
     file            its tensors and what our converter wrote about them, read and written whole
     loading         tensors into a network: every one, or an error that names them
     detector        a whole detector's checkpoint: every tensor accounted for
@@ -24,6 +27,7 @@ from .loading import load_completely, shorten
 from .normalization import IMAGE_SIZES, NORMALIZATIONS
 from .origins import recognise
 from .translation import COUNTER
+from .whole import draft_of, drafts_in
 
 __all__ = [
     "COUNTER",
@@ -35,6 +39,8 @@ __all__ = [
     "Weights",
     "check_detector",
     "convert",
+    "draft_of",
+    "drafts_in",
     "load_completely",
     "load_detector",
     "read_weights",

@@ -3,24 +3,28 @@
 A checkpoint is a file from a stranger. safetensors holds nothing but tensors and text;
 `torch.load(weights_only=True)` makes tensors and plain containers out of a file, and the few kinds of
 object, named here, that MMEngine's own training checkpoints hold. Neither runs code. Importing this module
-makes that MMEngine's way to read local files, for `load_from` and `--resume` as well.
+makes that MMEngine's only way to read checkpoints, local and remote, for `load_from` and `--resume` as well.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import wraps
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
+
+from .archive import CHECKSUM, checksum, damage
 
 NUMPY_CORE = np._core if hasattr(np, "_core") else np.core  # numpy 2 renamed it
 
@@ -58,6 +62,16 @@ TRAINING_LOG: list[Any] = [
         for core in ("core", "_core")
     ],
 ]
+# Training scripts keep their command line beside the weights: a Namespace, whose values may be paths. Neither
+# does anything but hold values; of paths, those that never look at a disk.
+COMMAND_LINE: list[Any] = [
+    argparse.Namespace,
+    *[
+        (pure, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")  # Python 3.13's
+        for pure, name in ((PurePosixPath, "PosixPath"), (PureWindowsPath, "WindowsPath"))
+    ],
+]
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
@@ -90,28 +104,54 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     # Eight bytes of length, then JSON: known by this where a file was renamed to .bin or .pth.
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return load_safetensors(path)
+    if start[:2] == b"PK" and (wrong := damage(path)):
+        raise CheckpointError(f"{path} is damaged or no PyTorch checkpoint ({wrong}): get it again")
     try:
         with only_weights():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise more_than_tensors(path, error) from error
-    except (RuntimeError, EOFError, OSError, IndexError, KeyError, ValueError) as error:
+    except Exception as error:  # what a damaged file asks for may fail in any way
         raise CheckpointError(
             f"{path} is damaged or no PyTorch checkpoint ({first_reason(error)}): get it again"
         ) from error
     return without_config(checkpoint)
 
 
+def load_only_weights(file: Any, map_location: Any = None, *rest: Any, **options: Any) -> Any:
+    """`torch.load` of tensors, plain containers and MMEngine's log; the caller's other options are not heard.
+
+    What else this process has allowed by `torch.serialization.add_safe_globals` is not: the mmengine of onedl
+    allows `getattr`.
+
+    Raises:
+        pickle.UnpicklingError: where the file holds anything else.
+    """
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*TRAINING_LOG, *COMMAND_LINE])
+    try:
+        return torch.serialization.load(file, map_location=map_location, weights_only=True)
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+
+
 @contextmanager
 def only_weights() -> Iterator[None]:
-    """Within it no `torch.load` runs code, however it is called and whatever the shell has set."""
+    """Within it no `torch.load` runs code, whatever it is told, by its caller or by the shell.
+
+    One that was taken out of torch before (`from torch import load`) is held to weights as well, with what
+    this process allows.
+    """
     force, forbid = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = {name: os.environ.pop(name) for name in (force, forbid) if name in os.environ}
     os.environ[force] = "1"
+    load, torch.load = torch.load, load_only_weights
     try:
-        with torch.serialization.safe_globals(TRAINING_LOG):
-            yield
+        yield
     finally:
+        torch.load = load
         del os.environ[force]
         os.environ.update(before)
 
@@ -123,22 +163,21 @@ def without_config(checkpoint: Any) -> Any:
     return checkpoint
 
 
-def load_remotely(load: Callable) -> Callable:
-    """One of MMEngine's ways to fetch a checkpoint, made to read it safely."""
+def safely(load_checkpoint: Callable) -> Callable:
+    """MMEngine's one door to all its ways to fetch a checkpoint, those of plugins included, made safe."""
 
-    def safely(filename: str, map_location: Any = None, **arguments: Any) -> Any:
+    @wraps(load_checkpoint)
+    def load(filename: str, *arguments: Any, **options: Any) -> Any:
         try:
             with only_weights():
-                return without_config(load(filename, map_location=map_location, **arguments))
+                return without_config(load_checkpoint(filename, *arguments, **options))
         except pickle.UnpicklingError as error:
             raise more_than_tensors(filename, error) from error
 
-    return safely
+    return load
 
 
-for scheme, load in list(CheckpointLoader._schemes.items()):
-    if scheme:
-        CheckpointLoader.register_scheme(prefixes=scheme, loader=load_remotely(load), force=True)
+CheckpointLoader.load_checkpoint = staticmethod(safely(CheckpointLoader.load_checkpoint))
 
 
 def load_safetensors(path: Path) -> dict[str, Any]:
@@ -146,9 +185,14 @@ def load_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}): get it again") from error
+            metadata = file.metadata() or {}
+            about = json.loads(metadata.get(ABOUT, "{}"))
+    except Exception as error:  # as above
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({first_reason(error)}): get it again"
+        ) from error
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors):
+        raise CheckpointError(f"{path} is damaged: its tensors are not those that were written: get it again")
     return {"state_dict": tensors, "meta": {ABOUT: about}}
 
 
@@ -161,13 +205,15 @@ def is_tensorflow(path: Path) -> bool:
 def more_than_tensors(file: str | Path, error: pickle.UnpicklingError) -> CheckpointError:
     return CheckpointError(
         f"{file} holds more than tensors, and loading it could run code: it was not loaded. "
+        f"Where it was made, save the weights alone: torch.save(model.state_dict(), FILE). "
         f"PyTorch says: {first_reason(error)}"
     )
 
 
 def first_reason(error: Exception) -> str:
     """PyTorch's own words, less its advice to load unsafely."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if line.startswith(("WeightsUnpickler", "Unsupported", "Global"))]
+    lines = [line.strip() for line in str(error).splitlines() if "weights_only" not in line]
+    known = "WeightsUnpickler", "Unsupported", "Global", "Trying to load unsupported"
+    reasons = [line for line in lines if line.startswith(known)]
     reason = (reasons or [line for line in lines if line] or [type(error).__name__])[0]
     return reason.partition(" Please use ")[0]

@@ -36,13 +36,16 @@ class Converted(NamedTuple):
     note: str  # on what was chosen among the tensors of the origin
 
 
-def convert(source: Path, image_size: int | None = None, normalization: str | None = None) -> Converted:
+def convert(
+    source: Path, image_size: int | None = None, normalization: str | None = None, average: bool = True
+) -> Converted:
     """Read a checkpoint of any origin as one of ours.
 
     Args:
         source: a file, or the folder, prefix or .index file of a TensorFlow checkpoint.
         image_size: the side of the images it was trained on, in pixels, where the file does not tell.
         normalization: 'imagenet' or 'inception', where it does not tell that.
+        average: of weights and their moving average take the average; of TensorFlow's always.
 
     Raises:
         CheckpointError: where it cannot be read, is of no known origin, or is not complete: names every
@@ -55,9 +58,12 @@ def convert(source: Path, image_size: int | None = None, normalization: str | No
         found, note = tensorflow.read(source)
         before: dict[str, Any] = {}
     else:
-        found, before = read_weights(name)
-        note = ""
+        found, before, note = read_weights(name, average=average)
     origin = recognise(found)
+    if origin is None:
+        found, outside = below_a_prefix(found, name)
+        note = "; ".join(filter(None, [note, outside]))
+        origin = recognise(found)
     if origin is None:
         raise CheckpointError(
             f"{name} holds {len(found)} tensors of no MaxViT that is known ({shorten(sorted(found), 3)}): "
@@ -90,6 +96,31 @@ def convert(source: Path, image_size: int | None = None, normalization: str | No
     title = own.describe(found) if origin.name == "maxvit_mm" else origin.title
     weights = Weights(complete(tensors, architecture, name), about)
     return Converted(weights, architecture, title, digest, len(found), note)
+
+
+def below_a_prefix(tensors: dict[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+    """The network among other tensors, such as a loss's: its names begin alike.
+
+    Returns:
+        its tensors without that beginning, and a note on the others; where there is none, all as they are.
+
+    Raises:
+        CheckpointError: where there are several.
+    """
+    beginnings = {".".join(name.split(".")[:depth]) + "." for name in tensors for depth in (1, 2, 3)}
+    found = {}
+    for beginning in sorted(beginnings, key=len):
+        inside = {n.removeprefix(beginning): t for n, t in tensors.items() if n.startswith(beginning)}
+        if recognise(inside) is not None:
+            found[beginning] = inside
+    if not found:
+        return tensors, ""
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{source} holds {len(found)} MaxViTs, below {', '.join(sorted(found))}: keep one of them"
+        )
+    ((beginning, inside),) = found.items()
+    return inside, f"what is below '{beginning}'; {len(tensors) - len(inside)} other tensors were left out"
 
 
 def without_half_a_head(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -153,7 +184,7 @@ def to_timm(converted: Converted) -> dict[str, Tensor]:
 
     timm stores the tables at the partition size of the image, so those of another size are resized.
     """
-    tensors, about = converted.weights
+    tensors, about, _ = converted.weights
     if converted.architecture.convention != "official":
         raise CheckpointError("timm has no MaxViT that computes what torchvision's does: nothing was written")
     if converted.architecture.classes is None:

@@ -12,8 +12,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from .checkpoint import CheckpointError
-from .file import state_of
-from .loading import differences
+from .loading import differences, is_finite
+from .wrappings import find_state, is_odd, is_state
 
 
 def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
             or not finite.
     """
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-    state = state_of(checkpoint, source)
+    state, _ = find_state(checkpoint, source)
     check_detector(detector, {**checkpoint, "state_dict": state}, source)
     detector.load_state_dict(plain_names(state))
     return checkpoint.get("meta") or {}
@@ -57,6 +57,8 @@ def check_detector(
     states = [checkpoint.get("state_dict", checkpoint)]
     if "ema_state_dict" in checkpoint:
         states.append(checkpoint["ema_state_dict"])
+    if not all(map(is_state, states)):
+        raise CheckpointError(f"{source} holds no state dict, a mapping of names to tensors")
     found = (what_differs(own, plain_names(state), source, other_heads) for state in states)
     return "\n".join(dict.fromkeys(filter(None, found)))  # of an average mostly the same lines
 
@@ -76,7 +78,7 @@ def what_differs(own: dict[str, Tensor], state: dict[str, Tensor], source: str, 
             f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
             f"and model.backbone.init_cfg.checkpoint={source}"
         )
-    if other_heads and all(tensor.isfinite().all() for tensor in state.values()):
+    if other_heads and not any(is_odd(tensor) or not is_finite(tensor) for tensor in state.values()):
         backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
         if not differences(*backbones):
             return problems

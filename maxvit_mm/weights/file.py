@@ -7,18 +7,18 @@ with ABOUT as JSON in the file's own metadata.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.runner import CheckpointLoader
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .archive import CHECKSUM, checksum
 from .checkpoint import ABOUT, CheckpointError
+from .whole import draft_of
+from .wrappings import find_state
 
 ABOUT_KEYS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("arch", "convention", "origin", "source", "source_sha256", "converter"), (str,)),
@@ -31,28 +31,30 @@ ABOUT_KEYS: dict[str, tuple[type, ...]] = {
 
 
 class Weights(NamedTuple):
-    """What a checkpoint holds: tensors by name, and what our converter wrote about them, if it did."""
+    """What a checkpoint holds: tensors by name, and what our converter wrote about them, if it did.
+
+    `note` says which were taken where a file holds several.
+    """
 
     tensors: dict[str, Tensor]
     about: dict[str, Any]
+    note: str = ""
 
 
-def read_weights(filename: str, prefix: str | None = None) -> Weights:
+def read_weights(filename: str, prefix: str | None = None, average: bool = True) -> Weights:
     """The tensors of a checkpoint, on the CPU.
 
     Args:
         filename: a path, or whatever else MMEngine can load from.
         prefix: read only the names that begin so, and cut it off: 'backbone.' takes a backbone out of a
             trained detector.
+        average: of weights and their moving average take the average.
 
     Raises:
         CheckpointError: where it cannot be read safely, or holds no such tensors.
     """
     checkpoint = CheckpointLoader.load_checkpoint(filename, map_location="cpu", logger="silent")
-    state = state_of(checkpoint, filename)
-    for wrapper in ("module.", "_orig_mod."):  # of parallel and of compiled training
-        if state and all(name.startswith(wrapper) for name in state):
-            state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
+    state, note = find_state(checkpoint, filename, average)
     meta = checkpoint.get("meta")
     about = meta.get(ABOUT, {}) if isinstance(meta, dict) else {}
     check_about(about, filename)
@@ -62,22 +64,7 @@ def read_weights(filename: str, prefix: str | None = None) -> Weights:
     if not state:
         named = f" whose name begins with {prefix!r}" if prefix else ""
         raise CheckpointError(f"{filename} has no tensor{named}")
-    return Weights(state, about)
-
-
-def state_of(checkpoint: Any, filename: str) -> dict[str, Tensor]:
-    """The tensors by name in what a file holds.
-
-    Raises:
-        CheckpointError: where it holds no such mapping.
-    """
-    if isinstance(checkpoint, dict):
-        # OpenMMLab and timm keep it under 'state_dict', torchvision's training under 'model'.
-        state = next((checkpoint[key] for key in ("state_dict", "model") if key in checkpoint), checkpoint)
-        by_name = isinstance(state, dict) and all(isinstance(name, str) for name in state)
-        if by_name and all(isinstance(value, Tensor) for value in state.values()):
-            return state
-    raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
+    return Weights(state, about, note)
 
 
 def check_about(about: Any, filename: str) -> None:
@@ -100,32 +87,12 @@ def write_weights(path: Path, weights: Weights) -> None:
     Raises:
         CheckpointError: where it cannot be written; what was there before is still there.
     """
-    path = path.resolve()  # a link stays a link
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    draft = Path(name)
-    try:
+    with draft_of(path) as draft:
         if path.suffix == ".safetensors":
             tensors = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
             about = {ABOUT: json.dumps(weights.about)} if weights.about else {}
-            save_file(tensors, draft, {"format": "pt", **about})
+            save_file(tensors, draft, {"format": "pt", CHECKSUM: checksum(tensors), **about})
         elif weights.about:
             torch.save({"state_dict": weights.tensors, "meta": {ABOUT: weights.about}}, draft)
         else:
             torch.save(weights.tensors, draft)
-        draft.chmod(0o666 & ~current_umask())  # a temporary file is its owner's alone
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch's of a full disk is no OSError
-        raise CheckpointError(
-            f"{path} could not be written (is the disk full?): {str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

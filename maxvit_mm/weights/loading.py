@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..network.relative_bias import resize_table
 from .checkpoint import CheckpointError
+from .wrappings import is_odd
 
 TABLE = "relative_position_bias_table"
 
@@ -67,6 +68,7 @@ def resize_tables(state: dict[str, Tensor], own: dict[str, Tensor], source: str)
 
 def differences(own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
     """What keeps `state` from being a complete state of `own`, a line a kind; empty where nothing does."""
+    odd = [name for name in state if is_odd(state[name])]
     problems = {
         "missing": sorted(own.keys() - state.keys()),
         "left over": sorted(state.keys() - own.keys()),
@@ -75,9 +77,20 @@ def differences(own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
             for name in sorted(own.keys() & state.keys())
             if own[name].shape != state[name].shape
         ],
-        "not finite": [name for name in state if not state[name].isfinite().all()],
+        "without real numbers": [
+            name
+            for name in state
+            if name in odd
+            or (name in own and own[name].is_floating_point() and not state[name].is_floating_point())
+        ],
+        "not finite": [name for name in state if name not in odd and not is_finite(state[name])],
     }
     return "\n".join(f"  {len(names)} {kind}: {shorten(names)}" for kind, names in problems.items() if names)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    small = tensor.is_floating_point() and tensor.element_size() == 1  # float8 cannot tell
+    return bool((tensor.float() if small else tensor).isfinite().all())
 
 
 def shorten(names: list[str], most: int = 8) -> str:

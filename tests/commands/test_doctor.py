@@ -1,6 +1,7 @@
 """tools/doctor.py as a user runs it, in environments played by folders: each problem and what mends it."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -9,8 +10,12 @@ import pytest
 from conftest import ROOT
 
 TORCH = """
+class version:
+    hip, cuda = None, "13.0"
 class cuda:
     def is_available(): return False
+    def device_count(): return 0
+    def get_arch_list(): return []
 class library:
     def register_fake(name): raise RuntimeError(f"operator {name} does not exist")
 class ops:
@@ -23,6 +28,10 @@ def nms(boxes, scores, threshold):
     return boxes, Kept()
 """
 PIP = f"{re.escape(sys.executable)} -m pip"
+UPSTREAM = {"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"}
+ONEDL = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmdetection": "3.5.1"}
+INSTALL_UPSTREAM = f"{PIP} install mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0 'setuptools<81'"
+INSTALL_ONEDL = f"{PIP} install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1"
 
 
 class Site:
@@ -39,20 +48,22 @@ class Site:
             (self.folder / module).mkdir(exist_ok=True)
             (self.folder / module / "__init__.py").write_text(code)
 
-    def well(self, *without, mmcv="mmcv-lite"):
+    def well(self, *without, mmcv="mmcv-lite", family=None):
         modules = {"opencv-python": "cv2", mmcv: "mmcv"}
-        versions = {"opencv-python": "5.0.0.93", "torch": "2.13.0+cpu", "mmengine": "0.10.7", mmcv: "2.1.0"}
-        versions.update({"mmdet": "3.3.0", "einops": "0.8.2", "safetensors": "0.8.0", "maxvit_mm": "0.1.0"})
+        modules.update(zip(ONEDL, ("mmengine", "mmcv", "mmdet"), strict=True))
+        versions = {"opencv-python": "5.0.0.93", "torch": "2.13.0+cpu", "einops": "0.8.2"}
+        versions.update({"safetensors": "0.8.0", "maxvit_mm": "0.1.0"})
+        versions.update(family or {"mmengine": "0.10.7", mmcv: "2.1.0", "mmdet": "3.3.0"})
         for name in versions.keys() - set(without):
             code = TORCH if name == "torch" else ""
             self.add(name, versions[name], modules.get(name, name), code)
 
-    def doctor(self, *options):
+    def doctor(self, *options, **variables):
         """The exit status, and what is said."""
         # Without `site`, the packages of this environment are out of sight.
         child = subprocess.run(
             [sys.executable, "-S", str(ROOT / "tools" / "doctor.py"), *options],
-            env={"PYTHONPATH": str(self.folder), "PATH": "/usr/bin:/bin"},
+            env={"PYTHONPATH": str(self.folder), "PATH": "/usr/bin:/bin", **variables},
             cwd=self.folder,  # where this Python is not, whose path is shown in full then
             capture_output=True,
             text=True,
@@ -66,9 +77,9 @@ def site(tmp_path):
     return Site(tmp_path / "site")
 
 
-def problems(site, *options):
-    status, said = site.doctor(*options)
-    found = re.findall(r"^doctor: (.+)", said, re.MULTILINE)
+def problems(site, *options, **variables):
+    status, said = site.doctor(*options, **variables)
+    found = re.findall(r"^  problem  environment +(.+)", said, re.MULTILINE)
     assert status == (1 if found else 0)
     return found
 
@@ -77,23 +88,50 @@ def test_a_well_environment_is_listed_and_has_no_problem(site):
     site.well()
     status, said = site.doctor()
     assert status == 0
-    assert re.findall(r"^  (\S+) +(.*)", said, re.MULTILINE)[1:] == [
+    assert re.findall(r"^  ok +(\S+) +(.*)", said, re.MULTILINE)[1:] == [
         ("torch", "2.13.0+cpu"),
         ("torchvision", "none, and none is needed"),
+        ("OpenMMLab", "OpenMMLab's own packages"),
         ("mmcv", "mmcv-lite 2.1.0 (no compiled ops; maxvit_mm has those that detectors need)"),
-        ("mmengine", "0.10.7"),
-        ("mmdet", "3.3.0"),
+        ("mmengine", "mmengine 0.10.7"),
+        ("mmdet", "mmdet 3.3.0"),
         ("OpenCV", "opencv-python 5.0.0.93"),
         ("GPU", "none"),
     ]
 
 
+def test_the_living_fork_alone_is_well(site):
+    site.well(family=ONEDL)
+    status, said = site.doctor()
+    assert status == 0
+    assert re.findall(r"^  ok +(\S+) +(.*)", said, re.MULTILINE)[3:7] == [
+        ("OpenMMLab", "onedl, the living fork"),
+        ("mmcv", "onedl-mmcv 2.3.6 (no compiled ops; maxvit_mm has those that detectors need)"),
+        ("mmengine", "onedl-mmengine 0.10.12"),
+        ("mmdet", "onedl-mmdetection 3.5.1"),
+    ]
+    (found,) = problems(site, "--compiled")
+    assert found.startswith("the compiled ops of onedl-mmcv 2.3.6 do not work beside torch 2.13.0+cpu (")
+    assert re.search(rf"run `{PIP} .*--no-binary onedl-mmcv --no-cache-dir onedl-mmcv==2\.3\.6`\.$", found)
+
+
 def test_what_is_missing_is_named_and_the_set_up_brings_it(site):
     site.well("mmdet", "einops")
-    assert problems(site) == [
+    assert problems(site, VIRTUAL_ENV="/an/environment") == [
         "mmdet, einops cannot be found: run `make test`, which installs what is missing."
     ]
     assert problems(site, "--before") == []  # installing mends that
+
+
+def test_the_systems_python_is_told_which_environment_has_what_is_missing(site):
+    site.folder.mkdir()
+    for variables in ({}, {"CONDA_PREFIX": "/conda", "CONDA_DEFAULT_ENV": "base"}):
+        (found,) = problems(site, **variables)
+        assert found == (
+            "cv2, torch, mmengine, mmcv, mmdet, einops, safetensors, maxvit_mm cannot be found: this is the "
+            "system's Python. Run `make test`, which fills the environment `.venv`, then activate that in "
+            "each new shell: `. .venv/bin/activate`."
+        )
 
 
 @pytest.mark.parametrize(
@@ -116,9 +154,29 @@ def test_what_is_missing_is_named_and_the_set_up_brings_it(site):
             "mmcv-full and the packages that mmdet 3.3.0 needs own the same folders: leave this environment "
             rf"\(`deactivate`\), or run `{PIP} uninstall -y mmcv-full mmcv mmcv-lite && {PIP} install",
         ),
-        (
-            {"onedl-mmcv": "2.3.6", "onedl-mmengine": "0.10.12"},
-            "onedl-mm.* and onedl-mm.* and the packages that mmdet 3.3.0 needs own the same folders: leave",
+        (  # both families
+            {**UPSTREAM, **ONEDL},
+            "mmengine, mmcv-lite, mmdet of OpenMMLab's own packages and onedl-mmengine, onedl-mmcv, "
+            r"onedl-mmdetection of onedl, the living fork are installed, and own the same folders "
+            r"\(mmengine, mmcv, mmdet\), one written over the other: run one of these lines, for OpenMMLab's "
+            rf"own packages, `{PIP} uninstall -y onedl-mmengine onedl-mmcv onedl-mmdetection mmengine "
+            rf"mmcv-lite mmdet && {INSTALL_UPSTREAM}`; or for onedl, the living fork, `{PIP} uninstall -y "
+            rf"mmengine mmcv-lite mmdet onedl-mmengine onedl-mmcv onedl-mmdetection && {INSTALL_ONEDL}`\.$",
+        ),
+        (  # a half of each
+            {"onedl-mmengine": "0.10.12", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"},
+            "mmcv-lite, mmdet of OpenMMLab's own packages and onedl-mmengine of onedl, the living fork are "
+            "installed, a half of each family, and the halves do not fit: run one of these lines, for "
+            rf"OpenMMLab's own packages, `{PIP} uninstall -y onedl-mmengine && {INSTALL_UPSTREAM}`; or for "
+            rf"onedl, the living fork, `{PIP} uninstall -y mmcv-lite mmdet && {INSTALL_ONEDL}`\.$",
+        ),
+        (  # a compiled mmcv is not exchanged for one without ops
+            {"mmcv": "2.1.0", "onedl-mmdetection": "3.5.1"},
+            f".*`{PIP} uninstall -y onedl-mmdetection && {PIP} install mmengine==0.10.7 mmdet==3.3.0 ",
+        ),
+        (  # of another task
+            {**UPSTREAM, "onedl-mmsegmentation": "1.4.2"},
+            ".* and onedl-mmsegmentation of onedl, the living fork are installed, a half of each family",
         ),
         (
             {"torch": "2.5.1"},
@@ -159,7 +217,8 @@ def test_a_torchvision_for_another_torch_is_a_problem(site):
     assert problems(site) == [
         "torchvision 0.28.0 was built for another torch than 2.13.0+cpu (RuntimeError: operator "
         f"torchvision::nms does not exist): run `{sys.executable} -m pip uninstall -y torchvision` "
-        "(it is not needed), or install the build that matches."
+        f"(it is not needed), or put the build for this torch in its place, `{sys.executable} -m pip install "
+        "--force-reinstall --no-deps torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu`."
     ]
 
 
@@ -220,14 +279,107 @@ def test_mmcv_lite_is_not_what_the_compiled_environment_needs(site):
     )
 
 
+GPU = """
+class version:
+    hip, cuda = None, "13.0"
+class cuda:
+    def is_available(): return True
+    def device_count(): return 1
+    def get_device_name(i=0): return "some GPU"
+    def get_device_capability(i=0): return {}
+    def get_device_properties(i=0): return None
+    def get_arch_list(): return {}
+"""
+BUILDS = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "builds", "mend"),
+    [
+        (
+            (7, 0),
+            BUILDS,
+            "try one for an older CUDA, `.* --index-url https://download.pytorch.org/whl/cu126`",
+        ),
+        ((6, 1), [*BUILDS, "compute_120"], "try one for an older CUDA"),
+        ((13, 0), BUILDS, f"take a newer one, `{PIP} install --upgrade torch`"),
+        ((13, 0), [*BUILDS, "compute_120"], None),  # the driver translates those
+        ((8, 9), BUILDS, None),  # as 8.6 does
+        ((12, 1), BUILDS, None),
+        ((9, 0), ["sm_90a"], None),
+        ((9, 0), ["gfx90a"], None),  # AMD's, of which this says nothing
+    ],
+)
+def test_a_gpu_that_torch_has_no_kernels_for_is_named(site, capability, builds, mend):
+    site.well("torch")
+    site.add("torch", "2.13.0+cu130", "torch", GPU.format(capability, builds))
+    found = problems(site)
+    if mend is None:
+        assert found == []
+        capability = ".".join(map(str, capability))
+        assert f"GPU            some GPU (capability {capability}, CUDA 13.0)\n" in site.doctor()[1]
+    else:
+        said = "torch 2.13.0+cu130 has no kernels for the GPU some GPU, of compute capability "
+        said += f"{capability[0]}.{capability[1]}, only for sm_75, "
+        assert found[0].startswith(said)
+        assert re.search(mend, found[0])
+        assert found[0].endswith("to use the CPU meanwhile, set CUDA_VISIBLE_DEVICES=''.")
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """A folder for the PATH with a driver that knows a GPU."""
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'NVIDIA H100, 555.42'\n")
+    smi.chmod(0o755)
+    return f"{smi.parent}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize(
+    ("torch", "said"), [("2.13.0+cpu", "was built without CUDA"), ("2.13.0", "driver may be")]
+)
+def test_a_gpu_that_the_driver_knows_and_torch_does_not_see_is_named(site, driver, torch, said):
+    site.well("torch")
+    site.add("torch", torch, "torch", TORCH)
+    (found,) = problems(site, PATH=driver)
+    assert found.startswith(f"there is a GPU, NVIDIA H100 (driver 555.42), and torch {torch} ")
+    assert said in found
+    assert problems(site, PATH=driver, CUDA_VISIBLE_DEVICES="") == []  # hidden on purpose
+
+
+def test_the_lines_can_be_had_as_json(site):
+    site.well()
+    status, said = site.doctor("--json")
+    lines = json.loads(said)
+    assert status == 0
+    assert {"level": "ok", "about": "torch", "text": "2.13.0+cpu"} in lines
+    assert {line["level"] for line in lines} == {"ok"}
+
+
+DOCTOR = sorted((ROOT / "maxvit_mm/commands/doctor").glob("*.py"))
+
+
 def test_python_3_8_can_read_what_refuses_it():
-    for file in ("tools/doctor.py", "maxvit_mm/commands/doctor.py"):
-        ast.parse((ROOT / file).read_text(), feature_version=(3, 8))
+    for file in (ROOT / "tools/doctor.py", *DOCTOR):
+        ast.parse(file.read_text(), feature_version=(3, 8))
 
 
-def test_the_doctor_imports_nothing_that_may_be_broken():
-    tree = ast.parse((ROOT / "maxvit_mm/commands/doctor.py").read_text())
-    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+@pytest.mark.parametrize("path", DOCTOR, ids=lambda path: path.stem)
+def test_the_doctor_imports_nothing_that_may_be_broken(path):
+    nodes = list(ast.walk(ast.parse(path.read_text())))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    from_where = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    names |= {node.module for node in from_where if not node.level}
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+    assert {node.module for node in from_where if node.level} <= {other.stem for other in DOCTOR}
+    assert max([node.level for node in from_where]) <= 1
+
+
+def test_the_doctor_names_the_versions_that_are_pinned():
+    pins = (ROOT / "tools/pins.txt").read_text().splitlines()
+    said = " ".join(path.read_text() for path in DOCTOR)
+    said += (ROOT / "maxvit_mm/openmmlab/mmcv_ops/compiled.py").read_text()
+    named = set(re.findall(r"(?:onedl-mm[a-z]+|mm(?:engine|cv|cv-lite|det))==[\d.]+\d", said))
+    assert {name.partition("==")[0] for name in named} == {*UPSTREAM, "mmcv", *ONEDL}
+    assert named <= set(pins)

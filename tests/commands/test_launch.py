@@ -10,7 +10,7 @@ from runs import PICO, pretrained, refusal
 
 from maxvit_mm.commands.launch import clear_refusals
 from maxvit_mm.commands.train import main as train
-from maxvit_mm.openmmlab.config_checks import check_options
+from maxvit_mm.openmmlab.config_checks import check_options, complete_options
 from maxvit_mm.openmmlab.hardware import places_of
 from maxvit_mm.openmmlab.shipped_configs import find_config
 
@@ -45,6 +45,14 @@ def test_a_folder_that_cannot_work_is_refused_before_anything_is_built(shapes, t
         (["--cfg-options", "steps=100"], "steps is a variable of the config"),
         (["--cfg-options", "model.neck.in_channels=64"], "in_channels is 64, and this backbone's maps have"),
         (["--cfg-options", "custom_hooks.9.type=X"], "--cfg-options: "),
+        (
+            ["--cfg-options", "train_cfg.max_epochs=3"],
+            "train_cfg.max_epochs: IterBasedTrainLoop takes dynamic_",
+        ),
+        (
+            ["--cfg-options", "default_hooks.checkpoint.by_epoch=True"],
+            "no checkpoint would be written. Set default_hooks.checkpoint.by_epoch=False",
+        ),
         (["--resume", "nope.pth"], "there is no checkpoint file nope.pth"),
         (["--cfg-options", *pretrained("nope.pth")], "there is no checkpoint file nope.pth"),
     ],
@@ -60,6 +68,36 @@ def test_what_a_config_shows_to_be_wrong_stops_before_anything_is_built(
 def test_keys_that_a_config_need_not_have_are_no_mistakes():
     cfg = Config.fromfile(find_config(PICO))
     check_options(cfg, {"load_from": "w.pth", "find_unused_parameters": True, "compile": True})
+
+
+def test_more_objects_than_the_config_finds_are_noted(shapes, monkeypatch, capsys):
+    monkeypatch.setattr("maxvit_mm.commands.train.build_runner", lambda cfg: 1 / 0)
+    options = ["--cfg-options", "model.test_cfg.rcnn.max_per_img=2"]
+    with pytest.raises(ZeroDivisionError):
+        train([PICO, "--data", str(shapes), *options])
+    said = capsys.readouterr().out
+    assert "objects, and the config finds 2 an image at most: --cfg-options model.test_cfg.rcnn.max" in said
+
+
+def test_a_config_of_other_people_accounts_for_checkpoints_too():
+    cfg = Config.fromfile(find_config("mask_rcnn_maxvit_t_coco"))
+    ours = [hook.type for hook in cfg.custom_hooks]
+    complete_options(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == ours
+    cfg.custom_hooks = None
+    complete_options(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == ["ClassNamesHook", "CompleteLoadHook"]
+
+
+def test_of_several_processes_the_first_alone_says_why_it_stops(monkeypatch):
+    waited = []
+    monkeypatch.setattr("maxvit_mm.commands.launch.time.sleep", waited.append)
+    monkeypatch.setenv("RANK", "0")
+    assert "there is no config no_such_config" in refusal(train, "no_such_config")
+    assert waited == []
+    monkeypatch.setenv("RANK", "1")  # it is ended while it waits, or was the only one
+    assert "there is no config no_such_config" in refusal(train, "no_such_config")
+    assert waited == [15]
 
 
 def test_batches_cannot_be_normalised_across_processes_without_gpus(shapes, monkeypatch):

@@ -1,5 +1,6 @@
 """Evaluation as a user starts it."""
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
-from runs import PICO, QUICK, refusal
+from runs import PICO, QUICK, forget_runs, refusal
 
 from maxvit_mm.commands.test import main as evaluate
 from maxvit_mm.commands.test import use_tta
@@ -86,6 +87,49 @@ def test_a_checkpoint_of_another_network_is_refused_and_not_evaluated(shapes):
     message = refusal(evaluate, PICO, "other.pth", "--data", str(shapes), "--cfg-options", *QUICK)
     assert "other.pth does not fit this detector; nothing was started" in message
     assert "1 left over: some.weight" in message
+
+
+@pytest.fixture
+def reordered(shapes, tmp_path):
+    """The same data: other order and numbers of the classes, and a test split."""
+    folder = shutil.copytree(shapes, tmp_path / "reordered")
+    file = folder / "annotations/instances_val2017.json"
+    content = json.loads(file.read_text())
+    content["categories"] = content["categories"][::-1]
+    for entry, key in [(each, "id") for each in content["categories"]] + [
+        (each, "category_id") for each in content["annotations"]
+    ]:
+        entry[key] = 90 - 7 * entry[key]
+    file.write_text(json.dumps(content))
+    content["images"] = content["images"][:2]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] in kept]
+    (folder / "annotations/instances_test.json").write_text(json.dumps(content))
+    shutil.copytree(folder / "val2017", folder / "test")
+    return folder
+
+
+def test_classes_in_another_order_are_refused_and_looked_up_by_name_on_request(
+    trained, shapes, reordered, capsys
+):
+    checkpoint = str(trained / "iter_2.pth")
+    options = ["--cfg-options", *QUICK, "model.test_cfg.rcnn.score_thr=0.0"]
+    message = refusal(evaluate, PICO, checkpoint, "--data", reordered, *options)
+    assert "in another order, disk, square, triangle, star, and here they are star, triangle" in message
+    assert "the test split" in capsys.readouterr().out.lower()
+    wanted = evaluate([PICO, checkpoint, "--data", str(shapes), "--work-dir", "a", *options])
+    forget_runs()
+    found = evaluate(
+        [PICO, checkpoint, "--data", str(reordered), "--work-dir", "b", "--classes-by-name", *options]
+    )
+    assert found == wanted
+
+
+def test_the_test_split_is_evaluated_on_request(trained, reordered, tmp_path, capsys):
+    options = ["--data", str(reordered), "--split", "test", "--classes-by-name", "--out", "found.pkl"]
+    evaluate([PICO, str(trained / "iter_2.pth"), *options, "--cfg-options", *QUICK])
+    assert len(pickle.loads(Path("found.pkl").read_bytes())) == 2  # ours, written a line above
+    assert "instances_test.json" in capsys.readouterr().out
 
 
 def test_predictions_are_written_as_what_they_are():

@@ -7,11 +7,9 @@ import sys
 import pytest
 from conftest import ROOT
 
-# All but the doctor, which is run by its path where the package cannot be imported.
+# All but the doctor, a folder, which is loaded by its path where the package cannot be imported.
 COMMANDS = sorted(
-    path.stem
-    for path in (ROOT / "maxvit_mm/commands").glob("*.py")
-    if "def main(" in path.read_text() and path.stem != "doctor"
+    path.stem for path in (ROOT / "maxvit_mm/commands").glob("*.py") if "def main(" in path.read_text()
 )
 LAUNCHER = """
 import clone  # noqa: F401
@@ -67,8 +65,27 @@ def test_a_script_starts_a_process_for_each_gpu(script, arguments, expected):
     said = subprocess.run(
         command, env={**os.environ, "PYTHON": "echo"}, capture_output=True, text=True
     ).stdout
-    assert said.startswith("-m torch.distributed.run --nnodes=1 --node_rank=0 --master_addr=127.0.0.1")
+    started = f"{ROOT / 'tools'}/torchrun.py --nnodes=1 --node_rank=0 --master_addr=127.0.0.1"
+    assert said.startswith(started)
     assert said.strip().endswith(expected.format(tools=ROOT / "tools"))
+
+
+def test_a_refusal_of_two_processes_is_said_once_and_without_a_traceback(tmp_path):
+    (tmp_path / "refuse.py").write_text(
+        "import os, sys, time\n"
+        "time.sleep(60 * int(os.environ['RANK']))\n"  # the second waits, as our commands do
+        "sys.exit('there is no config')\n"
+    )
+    ran = subprocess.run(
+        ["bash", str(ROOT / "tools/dist_run.sh"), "2", str(tmp_path / "refuse.py")],
+        env={**os.environ, "PYTHON": sys.executable, "PORT": "29631"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.count("there is no config") == 1
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.endswith("process 0 ended with status 1; what it said stands above\n")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ import json
 import mmcv
 import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
 from PIL import Image
 from pycocotools import mask as rle
 
 from maxvit_mm.data.coco_folder import DataError, inspect
+from maxvit_mm.data.left_out import Filter
 
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]
 
@@ -94,7 +96,7 @@ def test_file_names_may_contain_folders(tmp_path):
 
 def test_testing_needs_no_train_split(tmp_path):
     write(tmp_path, "val.json", "images", coco())
-    assert list(inspect(tmp_path, masks=True, train=False).splits) == ["val"]
+    assert list(inspect(tmp_path, masks=True, names=["val"]).splits) == ["val"]
     assert "train: no annotation file; looked for annotations/instances_train2017.json" in refusal(tmp_path)
 
 
@@ -156,8 +158,13 @@ FAULTS = {
     "not a number": ("annotations", 0, {"bbox": [1, 2, 3, float("nan")]}, "'bbox' is not"),
     "negative width": ("annotations", 0, {"bbox": [9, 9, -3, 3]}, "'bbox' is not"),
     "box outside": ("annotations", 2, {"bbox": [45, 2, 9, 9]}, "3 in v2.jpg (48x32) [45, 2, 9, 9]"),
-    "no area": ("annotations", 0, {"area": None}, "'area' is not a number of square pixels (1): 1"),
-    "no iscrowd": ("annotations", 0, {"iscrowd": None}, "'iscrowd' is not 0 or 1 (1): 1"),
+    "text for an area": ("annotations", 0, {"area": "100"}, "'area' is not a number of square pixels (1): 1"),
+    "text for a flag": ("annotations", 0, {"iscrowd": "0"}, "'iscrowd' is not 0 or 1 (1): 1"),
+    "another flag as text": ("annotations", 0, {"ignore": "false"}, "'ignore' is not 0 or 1 (1): 1"),
+    "a truth for an id": ("annotations", 0, {"id": True}, "'id' is not a whole number (1): True"),
+    "half an id": ("images", 0, {"id": 1.5}, "'id' is not a whole number (1): v1.jpg"),
+    "mask beside its box": ("annotations", 0, {"bbox": [20, 2, 10, 10]}, "less than half lies in their"),
+    "corners for a box": ("annotations", 0, {"bbox": [30, 20, 40, 30]}, "that reach outside"),
     "no mask": ("annotations", 0, {"segmentation": None}, "have no segmentation, though"),
     "two points": ("annotations", 0, {"segmentation": [[1, 2, 3, 4]]}, "fewer than 3 points (1)"),
     "half a point": ("annotations", 0, {"segmentation": [[1] * 7]}, "neither polygons nor run"),
@@ -208,7 +215,7 @@ def test_where_no_image_is_found_the_places_are_listed(tmp_path):
 
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (folder(tmp_path) / "train2017/t1.jpg").write_text("a web page")
-    assert "not readable as images (1): t1.jpg" in refusal(tmp_path)
+    assert "not readable as images by cv2, which training uses (1): t1.jpg" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -230,14 +237,16 @@ def test_classes_of_one_split_only_are_named(tmp_path):
     content = coco("v")
     content["categories"][1]["name"] = "wolf"
     message = refusal(folder(tmp_path, val=content))
-    assert "names only in train (1): dog" in message
-    assert "names only in val (1): wolf" in message
+    assert "names in train that val lacks (1): dog" in message
+    assert "names in val that train lacks (1): wolf" in message
 
 
-def test_the_same_classes_in_another_order_are_refused(tmp_path):
+def test_the_same_classes_may_stand_in_another_order(tmp_path):
     content = coco("v")
     content["categories"].reverse()
-    assert "cat in train, dog in val" in refusal(folder(tmp_path, val=content))
+    found = inspect(folder(tmp_path, val=content), masks=True)
+    assert found.classes == ("cat", "dog")
+    assert [split.per_class for split in found.splits.values()] == [(2, 1)] * 2
 
 
 def test_ids_of_classes_may_differ_between_the_splits(tmp_path):
@@ -258,8 +267,15 @@ def test_all_that_is_wrong_is_in_one_message(tmp_path):
     folder(tmp_path, train, val)
     (tmp_path / "train2017/t2.jpg").unlink()
     message = refusal(tmp_path)
-    assert message.count("\n  - ") == 5
-    for said in ("boxes", "no segmentation", "empty", "only in train", "missing from"):
+    assert message.count("\n  - ") == 6
+    for said in (
+        "boxes",
+        "no segmentation",
+        "empty",
+        "train that val lacks",
+        "missing from",
+        "their own box",
+    ):
         assert said in message
 
 
@@ -272,30 +288,193 @@ def test_a_detector_without_masks_takes_unsound_masks_with_a_note(tmp_path):
     assert not any("no segmentation" in note for note in found.notes)
 
 
-def test_training_does_not_need_iscrowd(tmp_path):
+def change(content, **values):
+    """Set these of every annotation."""
+    for annotation in content["annotations"]:
+        annotation |= values
+    return content
+
+
+def test_what_a_file_leaves_out_is_taken_as_it_can_only_be_meant(tmp_path):
+    content = coco("v")
+    for annotation in content["annotations"]:
+        del annotation["iscrowd"], annotation["area"]
+    found = inspect(folder(tmp_path, val=content), masks=True)
+    assert found.splits["val"].instances == 3
+    assert any("without 'area' (3): width x height of the box" in note for note in found.notes)
+
+
+def test_whole_numbers_may_be_written_with_a_point_and_flags_as_truth(tmp_path):
+    text = (
+        json.dumps(change(coco("v"), iscrowd=False))
+        .replace('"id": 1,', '"id": 1.0,')
+        .replace(": 48", ": 48.0")
+    )
+    (folder(tmp_path) / "annotations/instances_val2017.json").write_text(text)
+    assert "1.0" in text
+    assert inspect(tmp_path, masks=True).splits["val"].instances == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_passed_over(tmp_path, encoding):
+    file = folder(tmp_path) / "annotations/instances_val2017.json"
+    file.write_text(file.read_text(), encoding=encoding)
+    assert inspect(tmp_path, masks=True)
+
+
+def test_what_is_not_learnt_is_counted_by_reason(tmp_path):
     content = coco("t")
-    del content["annotations"][0]["iscrowd"]
-    assert inspect(folder(tmp_path, train=content), masks=True)
+    more = [
+        ({"iscrowd": 1}, "'iscrowd' is 1"),
+        ({"ignore": 1}, "'ignore' is 1"),
+        ({"area": 0}, "'area' is 0 or less"),
+        ({"bbox": [2, 2, 0.5, 9], "segmentation": [[2, 2, 2.4, 2, 2.4, 9]], "area": 4}, "under one pixel"),
+        ({"bbox": [48, 2, 1, 9], "segmentation": [[48, 2, 49, 2, 49, 9]], "area": 9}, "no part inside"),
+    ]
+    for number, (values, _) in enumerate(more, 10):
+        content["annotations"].append(content["annotations"][0] | {"id": number} | values)
+    found = inspect(folder(tmp_path, train=content), masks=True)
+    assert (found.splits["train"].instances, found.splits["train"].left_out) == (3, 5)
+    assert found.splits["train"].per_class == (2, 1)
+    notes = "\n".join(found.notes)
+    for number, (_, said) in enumerate(more, 10):
+        assert any(said in line and line.endswith(f"(1): {number}") for line in notes.splitlines()), said
+    assert "(5 left out, see the notes)" in found.describe()
+
+
+def test_what_mmdetection_learns_from_is_what_is_counted(tmp_path):
+    content = coco("t")
+    values = [
+        {"iscrowd": 1},
+        {"ignore": 1},
+        {"area": 0},
+        {"bbox": [2, 2, 0.5, 9]},
+        {"bbox": [48, 2, 1, 9]},
+        {},
+    ]
+    for number, each in enumerate(values, 10):
+        content["annotations"].append(content["annotations"][0] | {"id": number} | each)
+    root = folder(tmp_path, train=content)
+    split = inspect(root, masks=False).splits["train"]
+    dataset = CocoDataset(
+        ann_file=str(split.annotation_file), data_prefix={"img": ""}, metainfo={"classes": ("cat", "dog")}
+    )
+    learnt = [each for info in dataset for each in info["instances"] if not each["ignore_flag"]]
+    assert len(learnt) == split.instances == 4
+
+
+@pytest.mark.parametrize(
+    ("split", "values", "said"),
+    [
+        ("t", {"iscrowd": 1}, "'iscrowd' is 1: a crowd"),
+        ("v", {"iscrowd": 1}, "nothing is left to evaluate"),
+        ("t", {"ignore": 1}, "nothing is left to learn from"),
+        ("t", {"area": 0}, "'area' is 0 or less"),
+        (
+            "t",
+            {"bbox": [0.1, 0.1, 0.2, 0.3], "segmentation": [[0.1, 0.1, 0.3, 0.1, 0.3, 0.4]]},
+            "shares of the image",
+        ),
+        (
+            "v",
+            {"bbox": [0.1, 0.1, 0.2, 0.3], "segmentation": [[0.1, 0.1, 0.3, 0.1, 0.3, 0.4]]},
+            "shares of the image",
+        ),
+    ],
+)
+def test_a_split_with_nothing_left_is_refused(tmp_path, split, values, said):
+    name = {"t": "train", "v": "val"}[split]
+    assert said in refusal(folder(tmp_path, **{name: change(coco(split), **values)}))
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_corners_for_a_box_are_recognised_by_masks_or_areas(tmp_path, masks):
+    content = change(coco("v"), bbox=[2, 2, 12, 12], area=100)  # within the image
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = annotation["segmentation"] if masks else []
+    said = "masks" if masks else "areas"
+    message = refusal(folder(tmp_path, val=content), masks=masks)
+    assert f"boxes are [x1, y1, x2, y2], as their {said} tell: write x2 - x1 for the width" in message
+
+
+def test_corners_for_a_box_are_suspected_where_all_could_be_and_some_leave_the_image(tmp_path):
+    boxes = ([1, 1, 40, 30], [2, 2, 12, 12], [9, 9, 47, 31])
+    content = change(coco("v"), segmentation=[], area=50)
+    for annotation, box in zip(content["annotations"], boxes, strict=True):
+        annotation |= {"bbox": box}
+    assert "they look like [x1, y1, x2, y2]" in refusal(folder(tmp_path, val=content), masks=False)
+
+
+def many(split, box, size=(400, 300)):
+    """A split of 30 objects in a large image."""
+    content = coco(split)
+    content["images"] = [{"id": 1, "file_name": f"{split}1.jpg", "width": size[0], "height": size[1]}]
+    plain = {"image_id": 1, "area": box[2] * box[3], "iscrowd": 0, "bbox": box}
+    content["annotations"] = [{"id": i, "category_id": [7, 3][i % 2], **plain} for i in range(1, 31)]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ([50, 40, 49, 30], "look like per cent"),
+        ([100, 90, 90, 60], "upper left part"),
+        ([300, 200, 90, 60], None),
+    ],
+)
+def test_boxes_that_were_made_in_another_unit_are_suspected(tmp_path, box, said):
+    folder(tmp_path, val=many("v", box))
+    Image.new("RGB", (400, 300)).save(tmp_path / "val2017/v1.jpg")
+    found = inspect(tmp_path, masks=False)
+    notes = "\n".join(found.notes)
+    assert said in notes if said else notes == ""
+    assert found.splits["val"].most == 30
+
+
+def test_a_blank_at_the_end_of_a_class_is_seen(tmp_path):
+    content = coco("v")
+    content["categories"][0]["name"] = "cat "
+    message = refusal(folder(tmp_path, val=content))
+    assert "names in train that val lacks (1): cat\n" in message
+    assert "names in val that train lacks (1): 'cat '" in message
+
+
+def test_images_without_an_object_are_noted_with_the_way_to_keep_them(tmp_path):
+    content = coco("t")
+    content["annotations"] = content["annotations"][:1]
+    content["categories"] = coco()["categories"]
+    folder(tmp_path, train=content)
+    said = "\n".join(inspect(tmp_path, masks=True).notes)
+    assert "images without an annotation, which training leaves out" in said
+    assert "filter_empty_gt=False keeps them (1): t2.jpg" in said
+    kept = "\n".join(inspect(tmp_path, masks=True, only=Filter(empty=False)).notes)
+    assert "trained on as background (1): t2.jpg" in kept
+
+
+def test_areas_that_fit_nothing_are_noted(tmp_path):
+    content = change(coco("v"), area=5000)
+    notes = "\n".join(inspect(folder(tmp_path, val=content), masks=True).notes)
+    assert "'area' that fits neither mask nor box" in notes
+    assert "1 in v1.jpg (48x32) 5000 with a box of 10x10" in notes
 
 
 def test_crowds_and_a_pixel_of_overhang_are_fine(tmp_path):
     content = coco("t")
-    content["annotations"][0] |= {"iscrowd": 1, "segmentation": RUNS}
+    content["annotations"][0] |= {"iscrowd": 1, "segmentation": RUNS, "bbox": [3, 0, 1, 32], "area": 20}
     content["annotations"][1] |= {"bbox": [-1, 0, 50, 33], "segmentation": [[-1, 0, 49, 0, 49, 33]]}
-    assert inspect(folder(tmp_path, train=content), masks=True).notes == ()
+    content["annotations"][1] |= {"area": 825}
+    notes = inspect(folder(tmp_path, train=content), masks=True).notes
+    assert len(notes) == 2
+    assert "a crowd" in notes[0]
+    assert "trained on as background (1): t1.jpg" in notes[1]
 
 
-def test_what_works_otherwise_than_meant_is_noted(tmp_path):
-    content = coco("v")
-    content["annotations"][0]["id"] = 0
-    content["annotations"][2] |= {"bbox": [2, 2, 0, 10], "area": 0}
-    content["categories"].append({"id": 9, "name": "unicorn"})
-    train = coco("t")
-    train["categories"].append({"id": 9, "name": "unicorn"})
-    found = inspect(folder(tmp_path, train, content), masks=True)
-    notes = "\n".join(note for note in found.notes if note.startswith("val"))
-    for said in ("which MMDetection ignores (1): 3", "an instance (1): unicorn", "annotation id 0"):
-        assert said in notes
+def test_classes_without_an_instance_are_noted(tmp_path):
+    train, val = coco("t"), coco("v")
+    for content in (train, val):
+        content["categories"].append({"id": 9, "name": "unicorn"})
+    found = inspect(folder(tmp_path, train, val), masks=True)
+    assert [note.rpartition(": ")[2] for note in found.notes] == ["unicorn", "unicorn"]
 
 
 def test_a_large_image_is_checked_without_a_warning(tmp_path, monkeypatch):

@@ -142,6 +142,21 @@ def test_a_twin_is_chosen_where_nothing_is_in_its_way(seam, twin):
         assert choose(seam, layer, *call) is None
 
 
+def test_of_several_twins_that_can_run_the_first_is_taken(monkeypatch):
+    seam = "MBConv.narrow"
+    layer, call = a_call(seam)
+    first = choose(seam, layer, *call)
+    monkeypatch.setitem(TWINS, seam, [*TWINS[seam], first._replace(inside=())])
+    assert choose(seam, layer, *call) is first
+
+
+def test_a_method_that_may_have_twins_keeps_its_name_and_what_it_says_of_itself():
+    for kind, name in ((PartitionAttention, "attend"), (MBConv, "narrow"), (FFN, "forward")):
+        method = getattr(kind, name)
+        assert (method.__name__, method.__doc__) == (name, method.plain.__doc__)
+    assert "Queries, keys and values" in PartitionAttention.attend.__doc__
+
+
 def as_hooked(module):
     module.register_forward_hook(lambda *_: None)
 

@@ -1,6 +1,7 @@
 """The README's drawing of the house, generated from the imports, and the imports held to the design."""
 
 import ast
+import importlib
 import sys
 from graphlib import CycleError, TopologicalSorter
 
@@ -8,6 +9,7 @@ import pytest
 from conftest import ROOT
 from rooms import (
     DOOR,
+    LEAVES,
     PACKAGE,
     ROOMS,
     columns,
@@ -18,6 +20,8 @@ from rooms import (
     sources,
     trespasses,
 )
+
+from maxvit_mm import moved
 
 MODULES = sorted(sources().values())
 
@@ -31,7 +35,7 @@ def test_the_readmes_drawing_is_that_of_the_imports():
 
 
 def test_every_folder_of_the_package_is_a_room_of_the_drawing():
-    assert {room_of(module) for module in sources()} <= {*ROOMS, "version", DOOR}
+    assert {room_of(module) for module in sources()} <= {*ROOMS, *LEAVES, DOOR}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -99,3 +103,22 @@ def test_a_room_is_small_enough_to_see_across():
 
 def test_every_module_says_in_its_first_line_what_may_be_in_it():
     assert [str(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+@pytest.mark.parametrize("old", moved.MOVED)
+def test_a_module_is_found_under_its_old_name_and_is_the_same(old):
+    with pytest.warns(DeprecationWarning, match="is maxvit_mm.* now"):
+        found = import_anew(old)
+    new = importlib.import_module(f"maxvit_mm.{moved.MOVED[old]}")
+    names = [name for name in vars(new) if not name.startswith("_")]
+    assert all(getattr(found, name) is getattr(new, name) for name in names)
+
+
+def import_anew(old):
+    sys.modules.pop(f"maxvit_mm.{old}", None)
+    return importlib.import_module(f"maxvit_mm.{old}")
+
+
+def test_nothing_is_found_twice_inside_a_package_that_moved():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("maxvit_mm.datasets.scenes")

@@ -14,7 +14,7 @@ from tool_parsers import TOOLS, options_of
 from maxvit_mm import MaxViT
 from maxvit_mm.commands.summary import main as summary
 from maxvit_mm.network import VARIANTS
-from maxvit_mm.openmmlab.mmcv_ops import COMPILED_MMCV_LINES
+from maxvit_mm.openmmlab.mmcv_ops.compiled import COMPILED_MMCV_LINES, COMPILED_ONEDL_LINES
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
 OURS = re.compile(r"(tools|configs|tests|docs|maxvit_mm)/[\w./-]+")
@@ -95,8 +95,9 @@ def test_the_page_of_installing_lists_the_targets_of_make():
     assert set(table(PAGES["docs/install.md"], "target")) == {f"make {target}" for target in targets}
 
 
-def test_the_lines_that_compile_mmcv_are_those_of_the_error_message():
-    lines = [line.strip() for line in COMPILED_MMCV_LINES.strip().splitlines()]
+@pytest.mark.parametrize("message", [COMPILED_MMCV_LINES, COMPILED_ONEDL_LINES])
+def test_the_lines_that_compile_mmcv_are_those_of_the_error_message(message):
+    lines = [line.strip() for line in message.strip().splitlines()]
     assert "\n".join(lines) in "\n".join(blocks("docs/install.md", "bash"))
 
 

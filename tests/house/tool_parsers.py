@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 from conftest import ROOT
 
-HELPERS = {"clone.py", "constraints.py", "quick_flags.py"}  # what tools and the Makefile use, not a reader
+# What tools, scripts and the Makefile use, not a reader.
+HELPERS = {"clone.py", "constraints.py", "quick_flags.py", "torchrun.py"}
 TOOLS = sorted({path.name for path in (ROOT / "tools").glob("*.py")} - HELPERS)
 
 

@@ -20,7 +20,7 @@ def test_the_shortcut_averages_only_what_is_there():
     assert pool(torch.tensor([[[[1.0, 3.0, 5.0]]]])).flatten().tolist() == [2, 5]
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "has_one"), [(64, 64, False), (64, 96, True)])
+@pytest.mark.parametrize(("inputs", "outputs", "has_one"), [(64, 64, False), (64, 96, True), (96, 64, True)])
 def test_the_shortcut_has_a_convolution_only_where_widths_differ(inputs, outputs, has_one):
     names = dict(MBConv(inputs, outputs, stride=2, drop=0.0).named_parameters())
     assert ("shortcut.weight" in names) == has_one

@@ -12,6 +12,7 @@ def test_a_sample_is_dropped_whole_or_scaled_up_to_the_same_mean():
     assert abs(dropped.float().mean() - 0.25) < 0.02
 
 
-def test_evaluation_drops_nothing():
+def test_evaluation_and_a_rate_of_zero_drop_nothing():
     branch = torch.randn(4, 5)
     assert StochasticDepth(0.9).eval()(branch) is branch
+    assert StochasticDepth(0.0).train()(branch) is branch

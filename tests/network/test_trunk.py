@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from maxvit_mm.network import Trunk, deploy, find_variant
 from maxvit_mm.network.attention import attention
 from maxvit_mm.network.relative_bias import relative_bias
+from maxvit_mm.network.stochastic_depth import StochasticDepth
 from maxvit_mm.network.touched import touched
 from maxvit_mm.network.twins import Layer
 
@@ -40,6 +41,13 @@ def test_what_is_no_batch_of_images_is_refused(shape):
 
 def test_the_scaled_partition_of_an_oblong_image_is_oblong():
     assert Trunk(find_variant(SMALL), "scaled").partition_for(640, 900) == (20, 29)
+
+
+def test_by_default_the_partition_is_7_and_nothing_is_dropped_or_computed_twice():
+    trunk = Trunk(find_variant(SMALL))
+    assert trunk.partition_for(640, 900) == (7, 7)
+    assert {module.rate for module in trunk.modules() if isinstance(module, StochasticDepth)} == {0}
+    assert not any(trunk.checkpointing)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 75)])

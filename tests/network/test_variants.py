@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from maxvit_mm import MaxViT
-from maxvit_mm.network import VARIANTS, Trunk, find_variant
+from maxvit_mm.network import STRIDES, VARIANTS, Trunk, find_variant
 
 # with a 1000-class head, from the released checkpoints' variable lists
 PARAMETERS = {
@@ -30,8 +30,8 @@ def test_every_size_builds_as_a_backbone(arch):
         maps = backbone(torch.empty(1, 3, 64, 96))
     assert backbone.out_channels == list(VARIANTS[arch].widths)
     assert [tuple(m.shape[1:]) for m in maps] == [
-        (width, 64 // stride, 96 // stride)
-        for width, stride in zip(VARIANTS[arch].widths, (4, 8, 16, 32), strict=True)
+        (width, 64 / stride, 96 / stride)
+        for width, stride in zip(VARIANTS[arch].widths, STRIDES, strict=True)
     ]
 
 

@@ -1,20 +1,18 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import about_weights
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import ConcatDataset
+from mmengine.runner import BaseLoop
 
 from maxvit_mm import MaxViT
+from maxvit_mm.openmmlab.class_names import difference, plain_datasets
 from maxvit_mm.openmmlab.curves import read_log
-from maxvit_mm.openmmlab.hooks import (
-    ClassNamesHook,
-    NormalizationHook,
-    normalization_problems,
-    plain_datasets,
-)
-from maxvit_mm.weights import Weights, write_weights
+from maxvit_mm.openmmlab.hooks import ClassNamesHook, NormalizationHook, normalization_problems
+from maxvit_mm.weights import CheckpointError, Weights, write_weights
 
 
 def annotation_file(path, names):
@@ -79,6 +77,69 @@ def test_wrapped_datasets_are_found(tmp_path):
         pipeline=[],
     )
     assert list(plain_datasets(ConcatDataset([dataset, dataset]))) == [dataset, dataset]
+
+
+def checkpoint_of(*classes):
+    return dict(meta=dict(dataset_meta=dict(classes=classes)), state_dict={})
+
+
+class Loop(BaseLoop):
+    def __init__(self, *classes):
+        self.dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=classes)))
+
+    def run(self):
+        raise NotImplementedError
+
+
+def started(train=None, test=None, resume=False):
+    """As much of a runner as the hook looks at when a checkpoint has been read."""
+    said = []
+    logger = SimpleNamespace(warning=said.append)
+    loops = dict(_train_loop=train, _val_loop=None, _test_loop=test)
+    return SimpleNamespace(**loops, _resume=resume, _load_from="c.pth", logger=logger, said=said)
+
+
+@pytest.mark.parametrize("meta", [{}, {"dataset_meta": None}, {"dataset_meta": {"classes": 3}}, [], None])
+def test_a_checkpoint_that_does_not_tell_its_classes_passes(meta):
+    ClassNamesHook().after_load_checkpoint(started(test=Loop("cat", "dog")), dict(meta=meta))
+
+
+@pytest.mark.parametrize("checkpoint", [checkpoint_of("cat", "dog"), dict(meta=dict(CLASSES=("cat", "dog")))])
+def test_the_same_classes_pass_and_are_found_where_older_versions_keep_them(checkpoint):
+    ClassNamesHook().after_load_checkpoint(started(test=Loop("cat", "dog")), checkpoint)
+    with pytest.raises(CheckpointError):
+        ClassNamesHook().after_load_checkpoint(started(test=Loop("cat", "cow")), checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("runner", "classes", "words"),
+    [
+        (
+            started(test=Loop("dog", "cat")),
+            ("cat", "dog"),
+            ["in another order, cat, dog", "--classes-by-name"],
+        ),
+        (started(test=Loop("cat", "cow")), ("cat", "dog"), ["classes cat, dog, and here they are cat, cow"]),
+        (started(train=Loop("cat"), resume=True), ("cat", "dog"), ["leave out --resume", "load_from=c.pth"]),
+    ],
+)
+def test_a_checkpoint_of_other_classes_is_neither_tested_nor_resumed(runner, classes, words):
+    with pytest.raises(CheckpointError) as caught:
+        ClassNamesHook().after_load_checkpoint(runner, checkpoint_of(*classes))
+    assert all(word in str(caught.value) for word in ["c.pth", "Nothing was started", *words])
+
+
+def test_training_from_other_classes_goes_on_and_says_so():
+    runner = started(train=Loop("cat", "cow"))
+    ClassNamesHook().after_load_checkpoint(runner, checkpoint_of("cat", "dog"))
+    assert "trained on the classes cat, dog, and here they are cat, cow" in runner.said[0]
+
+
+def test_of_many_classes_those_that_differ_are_named():
+    many = [f"class {i}" for i in range(80)]
+    other = [*many[:79], "wolf"]
+    assert "only the checkpoint has class 79; only this run has wolf" in difference(many, other)
+    assert "label 0 is class 79 there and class 0 here" in difference(many[::-1], many)
 
 
 class Preprocessor:

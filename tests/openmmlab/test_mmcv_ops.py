@@ -1,7 +1,10 @@
 """Our ops, called as mmcv calls them, against stored answers of compiled mmcv, or a plain formula."""
 
+import importlib
+import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -18,7 +21,7 @@ from mmcv.ops.multi_scale_deform_attn import (
 )
 
 from maxvit_mm import mmcv_ops
-from maxvit_mm.openmmlab.mmcv_ops import COMPILED_MMCV_LINES, StandIn, torchvision_ops
+from maxvit_mm.openmmlab.mmcv_ops import StandIn, compiled, compiled_mmcv_lines, stubs, torchvision_ops
 from maxvit_mm.openmmlab.mmcv_ops import nms as our_nms
 from maxvit_mm.openmmlab.mmcv_ops import roi_align as our_roi_align
 
@@ -170,7 +173,7 @@ def test_roi_align_is_the_same_in_many_small_steps(monkeypatch):
 def test_max_pooling_needs_compiled_mmcv(ops):
     with pytest.raises(RuntimeError, match="pool_mode='max'") as caught:
         roi_align(torch.zeros(1, 1, 8, 8), torch.zeros(1, 5), 7, 1.0, 0, "max", True)
-    assert COMPILED_MMCV_LINES in str(caught.value)
+    assert compiled_mmcv_lines() in str(caught.value)
 
 
 @pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0, 3.0])])
@@ -210,7 +213,7 @@ def test_an_op_that_is_not_supplied_is_there_and_says_how_to_get_it(ops):
     assert hasattr(ops, "deform_conv_forward")
     with pytest.raises(RuntimeError, match="'deform_conv_forward'") as caught:
         ops.deform_conv_forward(torch.zeros(1), stride=1)
-    assert COMPILED_MMCV_LINES in str(caught.value)
+    assert compiled_mmcv_lines() in str(caught.value)
     assert not hasattr(ops, "__wrapped__")
 
 
@@ -251,13 +254,28 @@ def test_compiled_ops_for_another_torch_are_an_error_that_says_how_to_rebuild_th
     with pytest.raises(ImportError, match="built for another torch") as caught:
         mmcv_ops.install()
     assert "undefined symbol" in str(caught.value)
-    assert COMPILED_MMCV_LINES in str(caught.value)
+    assert compiled_mmcv_lines() in str(caught.value)
 
 
-def test_without_mmcv_the_error_is_the_line_that_installs_it(extension, monkeypatch):
+def test_without_mmcv_the_error_is_the_lines_that_install_it(extension, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmcv", None)
-    with pytest.raises(ImportError, match=r"pip install mmcv-lite==2\.1\.0"):
+    with pytest.raises(ImportError, match=r"\(mmcv is missing\)") as caught:
         mmcv_ops.install()
+    assert "\n    pip install mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0 " in str(caught.value)
+    assert "\n    pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdet" in str(caught.value)
+
+
+def test_the_lines_that_compile_mmcv_are_those_of_the_family_that_is_there(monkeypatch):
+    there = {"onedl-mmcv"}
+
+    def distribution(name):
+        if name not in there:
+            raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(compiled, "distribution", distribution)
+    assert "--no-binary onedl-mmcv --no-cache-dir onedl-mmcv==" in compiled_mmcv_lines()
+    there.clear()
+    assert "--no-binary mmcv --no-cache-dir mmcv==" in compiled_mmcv_lines()
 
 
 def test_torchvision_built_for_another_torch_is_passed_over_and_no_other_failure_is(tmp_path, monkeypatch):
@@ -274,15 +292,57 @@ def test_torchvision_built_for_another_torch_is_passed_over_and_no_other_failure
             assert torchvision_ops.work() is works
 
 
-def test_mmdet_imports_in_a_fresh_interpreter_even_after_a_failed_import_of_mmcv_ops():
-    code = """
+FIRST = """
 import contextlib
 with contextlib.suppress(ImportError):
-    import mmcv.ops
+    import {}
 import maxvit_mm, mmdet.models, mmcv.ops, torch
+from mmdet.structures.mask import structures
 assert mmcv.ops.nms(torch.eye(4), torch.ones(4), 0.5)[1].tolist() == [0, 1, 2, 3]
+assert structures.roi_align is mmcv.ops.roi_align
 print(maxvit_mm.openmmlab.mmcv_ops.backend())
 """
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split("\n")[-2] == mmcv_ops.backend()
+
+
+@pytest.mark.parametrize(
+    "first", ["mmcv.ops", "mmdet.utils", "mmdet.structures", "mmdet.models", "mmdet.apis", "mmdet.datasets"]
+)
+def test_what_is_imported_before_ours_does_not_matter_or_is_refused_in_words(first):
+    """OpenMMLab's MMDetection cannot be imported without ops, onedl's then keeps stubs."""
+    run = subprocess.run(
+        [sys.executable, "-c", FIRST.format(first)], cwd=ROOT, capture_output=True, text=True
+    )
+    if run.returncode == 0:
+        assert run.stdout.split("\n")[-2] == mmcv_ops.backend()
+    else:
+        assert mmcv_ops.backend() != "compiled mmcv"
+        assert compiled_mmcv_lines() == compiled.COMPILED_ONEDL_LINES, run.stderr  # onedl is installed
+        assert re.search(
+            r"^ImportError: mmdet was imported before maxvit_mm, and where mmcv has no compiled ops it keeps "
+            r"stubs in their place \(\w+ in mmdet\.[\w.]+, \d+ in all\): import maxvit_mm before mmdet$",
+            run.stderr,
+            re.MULTILINE,
+        ), run.stderr
+
+
+STUB = """
+try:
+    from mmcv.ops import nms as our_nms, no_such_op
+except ImportError:
+    our_nms = no_such_op = None
+def later():
+    from mmcv.ops.roi_align import roi_align
+"""
+
+
+def test_a_stub_in_the_place_of_an_op_is_found_and_a_late_import_is_none(extension, tmp_path, monkeypatch):
+    for name, source in (("mmstubs", STUB), ("mmnone", "def f():\n    from mmcv.ops import nms")):
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mmstubs", raising=False)
+    monkeypatch.delitem(sys.modules, "mmnone", raising=False)
+    importlib.import_module("mmnone")
+    names = dict.fromkeys(name for module, name in stubs.stubs() if module == "mmnone")
+    assert not names
+    importlib.import_module("mmstubs")
+    assert [name for module, name in stubs.stubs() if module == "mmstubs"] == ["our_nms", "no_such_op"]

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from mmengine import Config
+from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from maxvit_mm.data.coco_folder import CocoFolder, DataError, Split, inspect
-from maxvit_mm.openmmlab.retarget import point_config_at
+from maxvit_mm.data.images_on_disk import Decoder
+from maxvit_mm.data.left_out import Filter
+from maxvit_mm.openmmlab.coco_by_name import by_name
+from maxvit_mm.openmmlab.retarget import decoder_of, filter_of, point_config_at, read_by_name
 
 ROOT = Path("data/fish")
 FISH = CocoFolder(
@@ -102,7 +106,7 @@ def test_wrapped_datasets_are_found_and_a_joined_one_counts_once():
     cfg = config(train_dataloader={"dataset": wrapped})
     point_config_at(cfg, FISH)
     (dataset,) = cfg.train_dataloader.dataset.dataset.datasets
-    assert (dataset.type, dataset.data_root) == ("CocoDataset", "data/fish")
+    assert (dataset.type, dataset.data_root) == (by_name("CocoDataset"), "data/fish")
 
 
 def test_colours_are_as_many_as_classes_and_all_different():
@@ -138,8 +142,39 @@ def test_a_dataloader_without_annotations_is_refused():
 
 def test_testing_leaves_the_train_split_alone():
     cfg, before = config(), config()
+    read_by_name(before)
     point_config_at(cfg, CocoFolder(ROOT, {"val": FISH.splits["val"]}, FISH.classes))
     assert cfg.train_dataloader == before.train_dataloader
+
+
+def test_a_test_split_feeds_the_test_alone():
+    cfg = config()
+    split = Split(ROOT / "test/_annotations.coco.json", ROOT / "test")
+    point_config_at(cfg, CocoFolder(ROOT, {"test": split}, FISH.classes))
+    assert cfg.test_dataloader.dataset.ann_file == "test/_annotations.coco.json"
+    assert cfg.test_evaluator[0].ann_file == "data/fish/test/_annotations.coco.json"
+    assert cfg.val_dataloader.dataset.ann_file == config().val_dataloader.dataset.ann_file
+
+
+def test_cocos_files_are_read_by_name_and_others_as_they_are():
+    cfg = config()
+    cfg.train_dataloader.dataset.type = "LVISV1Dataset"
+    cfg.val_dataloader.dataset.type = "mmdet.CocoDataset"
+    read_by_name(cfg)
+    assert cfg.train_dataloader.dataset.type == "LVISV1Dataset"
+    assert cfg.val_dataloader.dataset.type == by_name("CocoDataset")
+    assert [each.type for each in cfg.test_evaluator] == [by_name("CocoMetric"), "DumpDetResults"]
+
+
+def test_what_decodes_and_what_is_left_out_are_read_off_the_config():
+    cfg = config()
+    assert decoder_of(cfg) == Decoder("cv2", "color")
+    assert filter_of(cfg) == Filter(empty=True, smaller_side=32)
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [{"type": "mmdet.LoadImageFromFile", "imdecode_backend": "pillow"}]
+    dataset.filter_cfg = None
+    assert decoder_of(cfg) == Decoder("pillow", "color")
+    assert filter_of(cfg) == Filter(empty=False, smaller_side=0)
 
 
 @pytest.mark.parametrize("folder", [".", "images"])
@@ -160,11 +195,8 @@ def test_mmdetection_reads_what_was_set(tmp_path, folder):
     cfg = config()
     point_config_at(cfg, inspect(tmp_path, masks=False))
 
-    from mmdet.datasets import CocoDataset  # after maxvit_mm, which supplies ops it imports
-
-    settings = cfg.train_dataloader.dataset
-    assert settings.pop("type") == "CocoDataset"
-    dataset = CocoDataset(**settings)
+    init_default_scope("mmdet")
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
 
     assert dataset.metainfo["classes"] == ("eel", "cod")
     (data,) = (dataset.get_data_info(i) for i in range(len(dataset)))

@@ -20,7 +20,14 @@ from maxvit_mm import MaxViT
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.network import VARIANTS
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
-from maxvit_mm.weights import Architecture, CheckpointError, convert, read_weights, tensorflow
+from maxvit_mm.weights import (
+    NORMALIZATIONS,
+    Architecture,
+    CheckpointError,
+    convert,
+    read_weights,
+    tensorflow,
+)
 from maxvit_mm.weights.architecture import convention_of
 from maxvit_mm.weights.normalization import image_size_in, image_size_of, normalization_of
 from maxvit_mm.weights.translation import Line, Translation
@@ -54,7 +61,7 @@ def test_the_file_says_what_it_is_and_where_it_is_from(tmp_path, capsys):
     main([str(TIMM), str(tmp_path / "ours.safetensors"), "--normalization", "imagenet"])
     with safe_open(tmp_path / "ours.safetensors", "pt") as file:
         about = json.loads(file.metadata()["maxvit_mm"])
-    assert about["widths"] == [32, 32, 32, 64]
+    assert (about["arch"], about["widths"]) == ("custom", [32, 32, 32, 64])
     assert about["table_partition_size"] == 7
     assert (about["image_size"], about["classes"], about["origin"]) == (224, 10, "timm")
     assert about["mean"] == [123.675, 116.28, 103.53]
@@ -62,6 +69,7 @@ def test_the_file_says_what_it_is_and_where_it_is_from(tmp_path, capsys):
     assert about["source_sha256"] == hashlib.sha256(TIMM.read_bytes()).hexdigest()
     assert about["source_sha256"] in said
     assert "classes       10\n" in said
+    assert "timm maxvit_*_tf_*" in said
     assert "mean 123.675, 116.28, 103.53, std 58.395" in said
     tensors = len(load_file(TIMM))
     assert f"{tensors} in, {tensors} out" in said
@@ -153,8 +161,14 @@ def test_a_checkpoint_of_something_else_is_refused_with_what_is_known(tmp_path):
     assert "torchvision maxvit_t" in message
 
 
-def test_timms_other_designs_are_refused(tmp_path):
-    tensors = {n: t for n, t in load_file(TIMM).items() if not n.endswith("position_bias_table")}
+@pytest.mark.parametrize("table", [None, torch.zeros(169, 1)])
+def test_timms_other_designs_are_refused(tmp_path, table):
+    """They have no table, or one of a row for each offset."""
+    tensors = load_file(TIMM)
+    for name in [name for name in tensors if name.endswith("position_bias_table")]:
+        del tensors[name]
+        if table is not None:
+            tensors[name] = table.clone()
     save_file(tensors, tmp_path / "rw.safetensors")
     assert "timm's own MaxViT designs" in refusal(tmp_path / "rw.safetensors", tmp_path / "ours.pth")
 
@@ -189,6 +203,10 @@ def test_a_tensorflow_checkpoint_goes_by_its_folder_its_prefix_or_a_file_of_it(r
     ]
     for other in found[1:]:
         assert all(other[name].equal(tensor) for name, tensor in found[0].items())
+    # TensorFlow counts no batches: a count of ours begins at nothing
+    counts = [tensor for name, tensor in found[0].items() if name.endswith("num_batches_tracked")]
+    assert counts
+    assert not any(counts)
 
 
 def test_without_a_head_there_is_still_a_backbone(tmp_path, capsys):
@@ -215,6 +233,27 @@ def test_tables_go_to_timm_in_the_size_of_its_model(reader, tmp_path):
 def test_options_cannot_contradict_what_the_file_tells(tmp_path):
     message = refusal(TIMM, tmp_path / "ours.pth", "--image-size", "384")
     assert "--image-size 384: the checkpoint itself tells 224" in message
+    with pytest.raises(CheckpointError, match="--image-size 192: the checkpoint itself tells 224"):
+        convert(TIMM, 192)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("stem.conv1.weight", lambda t: t.flatten(), r"conv1\.weight has shape .*, not 4 dimensions"),
+        ("head.fc.weight", lambda t: t[None], r"logits\.weight has shape .*, not 2 dimensions"),
+        (
+            "stages.0.blocks.0.conv.conv3_1x1.weight",
+            lambda t: t[1:],
+            "is no MaxViT: stage widths are multiples",
+        ),
+    ],
+)
+def test_shapes_that_tell_of_no_maxvit_are_named(tmp_path, name, change, words):
+    tensors = load_file(TIMM)
+    save_file({**tensors, name: change(tensors[name]).contiguous()}, tmp_path / "odd.safetensors")
+    with pytest.raises(CheckpointError, match=words):
+        convert(tmp_path / "odd.safetensors")
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -244,6 +283,10 @@ def test_a_detector_with_two_backbones_and_one_cut_short_are_named(tmp_path):
     assert "2 MaxViT backbones (student.backbone., teacher.backbone.)" in message
     torch.save(MaxViT(arch=SMALL, out_indices=(0, 1, 2)).state_dict(), tmp_path / "cut.pth")
     assert "has only 3 of MaxViT's 4 stages" in refusal(tmp_path / "cut.pth", tmp_path / "ours.pth")
+    del backbone["trunk.stem.conv1.weight"]
+    torch.save(backbone, tmp_path / "beheaded.pth")
+    message = refusal(tmp_path / "beheaded.pth", tmp_path / "ours.pth")
+    assert "1 missing: trunk.stem.conv1.weight" in message
 
 
 def test_the_newest_of_several_tensorflow_checkpoints_is_the_folders(reader, tmp_path):
@@ -308,7 +351,8 @@ def test_half_a_tensorflow_checkpoint_and_a_damaged_one_are_named(reader, tmp_pa
     (tmp_path / "model.ckpt-1000.data-00000-of-00001").write_bytes(b"cut short")
     assert "is damaged" in refusal(tmp_path, tmp_path / "ours.pth")
     (tmp_path / "other.index").write_bytes(b"")
-    assert "holds 2 checkpoints; name one" in refusal(tmp_path, tmp_path / "ours.pth")
+    message = refusal(tmp_path, tmp_path / "ours.pth")
+    assert f"holds 2 checkpoints; name one: {tmp_path / 'model.ckpt-1000'}.index" in message
 
 
 def test_variables_that_are_no_floating_point_numbers_are_refused(monkeypatch, tmp_path):
@@ -348,6 +392,14 @@ def test_whose_network_it_is_shows_in_its_first_shortcut(stem, convention):
     assert convention_of(tensors) == convention
 
 
+def test_of_a_state_dict_the_shapes_tell_whose_it_is_and_no_folder_tells_the_size(tmp_path):
+    (tmp_path / "384").mkdir()
+    source = tmp_path / "384" / "w.pth"
+    torch.save(MaxViT({**SMALL, "stem_width": 32}, convention="torchvision").state_dict(), source)
+    about = convert(source).weights.about
+    assert (about["convention"], about["image_size"]) == ("torchvision", None)
+
+
 def test_the_user_knows_the_size_better_than_a_folders_name(reader, tmp_path):
     folder = shutil.copytree(DATA / "golden" / "ckpt_B_raw", tmp_path / "384")
     assert convert(folder).weights.about["image_size"] == 384
@@ -367,6 +419,14 @@ def test_the_user_knows_the_size_better_than_a_folders_name(reader, tmp_path):
 )
 def test_the_size_in_a_path_is_the_nearest_and_last(path, size):
     assert image_size_in(Path(path)) == size
+
+
+def test_pixels_are_normalised_by_imagenets_statistics_or_onto_minus_one_to_one():
+    mean, std = NORMALIZATIONS["imagenet"]
+    assert mean == pytest.approx([255 * share for share in (0.485, 0.456, 0.406)])
+    assert std == pytest.approx([255 * share for share in (0.229, 0.224, 0.225)])
+    for mean, std in zip(*NORMALIZATIONS["inception"], strict=True):
+        assert ((0 - mean) / std, (255 - mean) / std) == (-1, 1)
 
 
 def architecture(name, classes, partition=7):
@@ -414,3 +474,36 @@ def test_tables_of_every_release_load_for_every_partition(tmp_path, table, parti
             # Tables stored for 7 lose what a larger one holds; read for 7, nothing more is lost.
             close = 1e-5 if table == 7 or partition in (7, "scaled") else 0.5
             assert (found - exact).abs().mean() < close * exact.abs().mean()
+
+
+def test_a_network_among_other_tensors_is_found_and_the_rest_is_said(tmp_path, capsys):
+    theirs = load_file(TIMM)
+    state = {f"student.net.{name}": tensor for name, tensor in theirs.items()}
+    torch.save({"state_dict": {**state, "loss.weight": torch.ones(3)}}, tmp_path / "w.pth")
+    main([str(tmp_path / "w.pth"), str(tmp_path / "ours.pth"), "--normalization", "imagenet"])
+    assert "what is below 'student.net.'; 1 other tensors were left out" in capsys.readouterr().out
+    main([str(TIMM), str(tmp_path / "alone.pth"), "--normalization", "imagenet"])
+    found, alone = (read_weights(str(tmp_path / f"{name}.pth")).tensors for name in ("ours", "alone"))
+    assert found.keys() == alone.keys()
+    assert all(found[name].equal(alone[name]) for name in alone)
+
+
+def test_of_two_networks_neither_is_taken(tmp_path):
+    theirs = load_file(TIMM)
+    state = {f"{whose}.{name}": tensor for name, tensor in theirs.items() for whose in ("student", "teacher")}
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    assert "2 MaxViTs, below student., teacher.: keep one" in refusal(tmp_path / "w.pth", tmp_path / "o.pth")
+
+
+def test_the_average_of_a_training_is_taken_and_said(tmp_path, capsys):
+    raw = load_file(TIMM)
+    mean = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in raw.items()}
+    torch.save({"state_dict": raw, "state_dict_ema": mean, "epoch": 3}, tmp_path / "w.pth")
+    taken = {}
+    for options in ((), ("--no-average",)):
+        main([str(tmp_path / "w.pth"), str(tmp_path / "o.pth"), "--normalization", "imagenet", *options])
+        taken[options] = read_weights(str(tmp_path / "o.pth")).tensors["trunk.stem.conv1.bias"]
+    said = capsys.readouterr().out
+    assert "(the average, 'state_dict_ema'" in said
+    assert "(the raw weights, 'state_dict'" in said
+    assert taken[()].equal(taken[("--no-average",)] + 1)

@@ -64,6 +64,12 @@ def test_what_is_no_state_dict_is_said_to_be_none(detector, tmp_path):
         load_detector(detector, str(tmp_path / "d.pth"))
 
 
+def test_a_backbones_checkpoint_is_called_what_it_is(detector):
+    backbone = detector["backbone"].state_dict()
+    with pytest.raises(CheckpointError, match=r"b\.pth is a backbone .*init_cfg\.checkpoint=b\.pth"):
+        check_detector(detector, {"state_dict": backbone}, "b.pth")
+
+
 def test_other_heads_are_told_and_another_backbone_is_refused(detector, checkpoint):
     state = checkpoint["state_dict"]
     state["bbox_head.bias"] = torch.zeros(5)

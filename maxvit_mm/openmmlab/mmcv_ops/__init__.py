@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from . import deformable_attention, focal_loss, nms, roi_align, torchvision_ops
-from .compiled import COMPILED_MMCV_LINES, needs_compiled
+from .compiled import NO_MMCV, compiled_mmcv_lines, needs_compiled
+from .stubs import refuse_stubs
 
-__all__ = ["COMPILED_MMCV_LINES", "StandIn", "backend", "install"]
+__all__ = ["StandIn", "backend", "compiled_mmcv_lines", "install"]
 
 EXTENSION = "mmcv._ext"
 
@@ -69,17 +70,21 @@ class StandIn(ModuleType):
 def install() -> str:
     """Make `mmcv.ops` work: with compiled mmcv where it is installed, else with a stand-in.
 
-    Call it before the first import of `mmcv.ops`; again, it changes nothing.
+    Call it before the first import of `mmcv.ops`, and of what imports it; again, it changes nothing.
 
     Returns:
         What `backend` does.
 
     Raises:
-        ImportError: mmcv is missing, or its compiled ops do not load; the message says what to do.
+        ImportError: mmcv is missing, its compiled ops do not load, or a package that needs them was imported
+            before; the message says what to do.
     """
     if EXTENSION not in sys.modules:
         mmcv = import_mmcv()
-        module = import_compiled() if find_spec(EXTENSION) else StandIn()
+        compiled = find_spec(EXTENSION) is not None
+        if not compiled:
+            refuse_stubs()
+        module = import_compiled() if compiled else StandIn()
         mmcv._ext = sys.modules[EXTENSION] = module
     return backend()
 
@@ -96,11 +101,9 @@ def import_mmcv() -> Any:
     try:
         return importlib.import_module("mmcv")
     except ModuleNotFoundError as error:
-        if error.name != "mmcv":
+        if error.name not in ("mmcv", "mmengine"):
             raise
-        raise ImportError(
-            "mmcv is not installed; this line installs it:\n    pip install mmcv-lite==2.1.0"
-        ) from error
+        raise ImportError(NO_MMCV.format(error.name)) from error
 
 
 def import_compiled() -> ModuleType:
@@ -111,5 +114,5 @@ def import_compiled() -> ModuleType:
         raise ImportError(
             f"mmcv's compiled ops do not load, as they were built for another torch than the "
             f"installed {torch.__version__} ({error}); these lines build them again:\n"
-            f"{COMPILED_MMCV_LINES}"
+            f"{compiled_mmcv_lines()}"
         ) from error

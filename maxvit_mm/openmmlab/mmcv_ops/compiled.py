@@ -1,7 +1,8 @@
-"""What to say where only compiled mmcv will do."""
+"""What to say where only compiled mmcv will do, and where there is no mmcv."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import NoReturn
 
 # torch first and no build isolation: else the build does not see torch, and leaves the ops out
@@ -13,8 +14,28 @@ COMPILED_MMCV_LINES = """\
     MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary mmcv --no-cache-dir mmcv==2.1.0
     python -c "import torch, mmcv._ext"
 """
+COMPILED_ONEDL_LINES = """\
+    pip install torch "setuptools>=80" wheel ninja psutil
+    pip uninstall -y onedl-mmcv
+    pip install --no-build-isolation --no-binary onedl-mmcv --no-cache-dir onedl-mmcv==2.3.6
+    python -c "import torch, mmcv._ext"
+"""
+NO_MMCV = """\
+OpenMMLab is not installed ({} is missing). One of these lines installs it, its own packages or those of
+onedl, its living fork:
+    pip install mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0 "setuptools<81"
+    pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1"""
+
+
+def compiled_mmcv_lines() -> str:
+    """The lines that compile mmcv, OpenMMLab's own or onedl's, whichever is installed."""
+    try:
+        distribution("onedl-mmcv")
+    except PackageNotFoundError:
+        return COMPILED_MMCV_LINES
+    return COMPILED_ONEDL_LINES
 
 
 def needs_compiled(what: str) -> NoReturn:
     """Raise RuntimeError: `what` is not supplied here, and these lines install it."""
-    raise RuntimeError(f"{what} needs compiled mmcv. To install it:\n{COMPILED_MMCV_LINES}")
+    raise RuntimeError(f"{what} needs compiled mmcv. To install it:\n{compiled_mmcv_lines()}")

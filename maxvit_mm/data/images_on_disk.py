@@ -1,0 +1,217 @@
+"""Images on disk, each decoded once by what will decode it in training: a sentence for each thing wrong."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import cv2
+import mmcv
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from ..network.trunk import SMALLEST_IMAGE
+from .coco_entries import Entry, sentence
+
+Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
+OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
+DEEP = 8  # bits that a channel keeps
+LARGE = 5 * 10**7  # pixels, from which on images are decoded one at a time, to spare memory
+ALONE = Lock()
+
+
+class Decoder(NamedTuple):
+    """How a config's `LoadImageFromFile` reads: its `imdecode_backend` and `color_type`."""
+
+    backend: str = "cv2"
+    color_type: str = "color"
+
+    def __call__(self, content: bytes) -> np.ndarray | None:
+        return mmcv.imfrombytes(content, flag=self.color_type, backend=self.backend)
+
+
+class Seen(NamedTuple):
+    """What came of decoding an image: its size as training will have it, or what is wrong; a remark."""
+
+    width: int = 0
+    height: int = 0
+    fault: str = ""
+    remark: str = ""
+
+
+def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
+    """Those of `names` that are files below `folder`: it lists each directory once."""
+    inside = defaultdict(set)
+    for name in names:
+        parent, _, child = name.rpartition("/")
+        inside[parent].add(child)
+    found = {}
+    for parent, children in inside.items():
+        if (folder / parent).is_dir():
+            with os.scandir(folder / parent) as entries:
+                for entry in entries:
+                    if entry.name in children and entry.is_file():
+                        stat = entry.stat()
+                        found[f"{parent}/{entry.name}" if parent else entry.name] = (
+                            stat.st_size,
+                            stat.st_mtime_ns,
+                        )
+    return found
+
+
+def look_at_all(folder: Path, names: list[str], decoder: Decoder) -> dict[str, Seen]:
+    """Decode files in threads, with a progress bar where it takes a while."""
+    with quiet_decoders(), ThreadPool() as pool:
+        seen = pool.imap(lambda name: look_at(folder / name, decoder), names, chunksize=8)
+        return dict(zip(names, tqdm(seen, "reading images", len(names), delay=2, disable=None), strict=True))
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """OpenCV without its own warnings, and Pillow without its bound on sizes: ours are in the message."""
+    level, most = cv2.utils.logging.getLogLevel(), Image.MAX_IMAGE_PIXELS
+    cv2.utils.logging.setLogLevel(0)
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+        Image.MAX_IMAGE_PIXELS = most
+
+
+def look_at(file: Path, decoder: Decoder) -> Seen:
+    """Decode one image, and hold it against what its file says."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        return Seen(fault=f"cannot be read ({error.strerror})")
+    if not content:
+        return Seen(fault="are empty files")
+    if size_in(content) > LARGE:
+        with ALONE:
+            return decoded(content, decoder)
+    return decoded(content, decoder)
+
+
+def size_in(content: bytes) -> int:
+    """Pixels that the head of a file states, as far as Pillow knows it."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return image.size[0] * image.size[1]
+    except Exception:  # a damaged file meets any of Pillow's errors
+        return 0
+
+
+def decoded(content: bytes, decoder: Decoder) -> Seen:
+    """What comes of a file's bytes."""
+    kind, mode, size, frames, whole = header(content)
+    if decoder.backend == "cv2" and (max(size) > OPENCV_SIDE or size[0] * size[1] > OPENCV_PIXELS):
+        return Seen(fault="have more pixels than OpenCV reads (2**30, 2**20 a side): cut them into tiles")
+    try:
+        image = decoder(content)
+    except Exception:  # each decoder and each format has errors of its own
+        image = None
+    eight = decoder.color_type in ("color", "grayscale")
+    fault, remark = depth(content, kind, mode) if eight else ("", "")
+    if fault:
+        return Seen(fault=fault)
+    if image is None:
+        other = f", though Pillow knows them as {kind}: write them as JPEG or PNG" if kind and whole else ""
+        return Seen(fault=f"are not readable as images by {decoder.backend}, which training uses{other}")
+    if not whole:
+        return Seen(fault="are damaged or cut short: copy or download them again")
+    height, width = image.shape[:2]
+    if not remark and mode in ("RGBA", "LA", "PA") and decoder.color_type == "color" and see_through(content):
+        remark = "are transparent in part, where training shows the colours beneath"
+    if frames > 1 and kind != "MPO":  # a camera's second view of the same
+        remark = remark or "hold several frames, of which the first alone is read"
+    return Seen(width, height, remark=remark)
+
+
+def header(content: bytes) -> tuple[str, str, tuple[int, int], int, bool]:
+    """Format, mode, size and frames as Pillow sees them, and whether all of the file is there.
+
+    Decoders go on where a file is cut short, with grey for the rest. Pillow tells. Of what it does not know,
+    nothing is said.
+    """
+    try:
+        with Image.open(BytesIO(content)) as image:
+            kind, mode, size = image.format or "", image.mode, image.size
+            frames = getattr(image, "n_frames", 1)
+            try:
+                if kind == "PNG":
+                    image.verify()  # the sums of its chunks, without decoding
+                else:
+                    image.draft("L", (1, 1))  # of a JPEG an eighth: enough to reach its end
+                    image.load()
+            except Exception:  # a damaged file meets any of Pillow's errors
+                return kind, mode, size, frames, False
+            return kind, mode, size, frames, True
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return "", "", (0, 0), 1, True
+
+
+def depth(content: bytes, kind: str, mode: str) -> tuple[str, str]:
+    """Fault and remark for channels of more than 8 bits, of which training keeps 8."""
+    bits_of_png = content[24] if kind == "PNG" else 0
+    shallow = kind in ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP") and bits_of_png <= DEEP
+    if shallow and not mode.startswith(("I", "F")):
+        return "", ""
+    raw = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is None or raw.dtype == np.uint8:
+        return "", ""
+    if raw.dtype != np.uint16:
+        return f"hold {raw.dtype} values, which training would clip to 8 bits: scale them to 0 to 255", ""
+    levels = int(raw.max()) // 256 + 1
+    if levels < 64:
+        what = f"hold 16-bit values up to {raw.max()}, of which training would keep {levels} levels"
+        return f"{what}: scale them to 0 to 255 and write 8 bits", ""
+    return "", "hold 16-bit values, of which training keeps the upper 8 bits"
+
+
+def see_through(content: bytes) -> bool:
+    with Image.open(BytesIO(content)) as image:
+        return bool(np.asarray(image.getchannel("A")).min() < 255)
+
+
+def image_problems(where: str, folder: Path, images: list[Entry], seen: dict[str, Seen]) -> Iterator[str]:
+    """Images that are not on disk, cannot be read, or are not of the stated size."""
+    missing = (image["file_name"] for image in images if image["file_name"] not in seen)
+    yield from sentence(where, f"images missing from {folder}", missing)
+    faults, resized, turned = defaultdict(list), [], 0
+    for image in (image for image in images if image["file_name"] in seen):
+        found, stated = seen[image["file_name"]], (image["width"], image["height"])
+        if found.fault:
+            faults[found.fault].append(image["file_name"])
+        elif found[:2] != stated:
+            real, said = ("x".join(map(str, each)) for each in (found[:2], stated))
+            resized.append(f"{image['file_name']} ({real}, stated {said})")
+            turned += found[:2] == stated[::-1]
+    for fault, names in faults.items():
+        yield from sentence(where, f"files that {fault}", names)
+    what = "images of another size than stated (EXIF applied)"
+    if resized and turned == len(resized):
+        what += ": width and height are exchanged, or a turn that EXIF asks for was overlooked"
+    yield from sentence(where, what, resized)
+    small = (
+        f"{i['file_name']} ({i['width']}x{i['height']})"
+        for i in images
+        if min(i["width"], i["height"]) < SMALLEST_IMAGE
+    )
+    what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take and MMDetection does not train on"
+    yield from sentence(where, what, small)
+
+
+def image_remarks(where: str, seen: dict[str, Seen]) -> Iterator[str]:
+    remarks = defaultdict(list)
+    for name, found in seen.items():
+        if found.remark:
+            remarks[found.remark].append(name)
+    for remark, names in remarks.items():
+        yield from sentence(where, f"images that {remark}", names)

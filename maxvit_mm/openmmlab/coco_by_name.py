@@ -1,0 +1,77 @@
+"""COCO's files read by the names of classes, so that each number stands beside the right name.
+
+MMDetection's `CocoDataset` takes labels from the order of the file's categories, whatever order
+`metainfo.classes` has. pycocotools' `COCOeval` sorts the ids of categories, while MMDetection's table of
+classes does not, and takes the match of annotation id 0 for a miss. These read any file in COCO's format
+right, as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import numpy as np
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import CocoMetric
+from mmengine.fileio import get_local_path
+
+from ..data.coco_entries import read_annotations
+
+PLAIN = {"CocoDataset": "CocoByNameDataset", "CocoMetric": "CocoByNameMetric"}  # what they stand in for
+
+
+class CocoByName(COCO):
+    """An annotation file as it is meant: see `read_annotations`. Annotations are counted from 1."""
+
+    def __init__(self, annotation_file: str | None = None):
+        super().__init__()
+        if annotation_file is None:
+            return
+        self.dataset = read_annotations(annotation_file)
+        for number, annotation in enumerate(self.dataset["annotations"], 1):
+            annotation["id"] = number
+        with redirect_stdout(StringIO()):  # that an index is being made
+            self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    def get_cat_ids(self, cat_names: Sequence[str] = (), *others: Any, **named: Any) -> list[int]:
+        """The ids of classes, in the order of their names."""
+        if not cat_names:
+            return super().get_cat_ids(cat_names, *others, **named)
+        ids = {category["name"]: category["id"] for category in self.dataset["categories"]}
+        return [ids[name] for name in cat_names if name in ids]
+
+
+class CocoByNameDataset(CocoDataset):
+    """`CocoDataset`, with its arguments. Label i is the class named `metainfo.classes[i]`."""
+
+    COCOAPI = CocoByName
+    by_name = True
+
+
+class CocoByNameMetric(CocoMetric):
+    """`CocoMetric`, with its arguments. Predictions are written with the file's own category ids."""
+
+    def __init__(self, ann_file: str | None = None, **arguments: Any):
+        super().__init__(**arguments)
+        if ann_file is not None:
+            with get_local_path(ann_file, backend_args=self.backend_args) as path:
+                self._coco_api = CocoByName(path)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Evaluate with labels in the order of the ids, which is COCOeval's."""
+        if self._coco_api is not None:
+            ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta["classes"])
+            self.cat_ids = sorted(ids)
+            place = np.argsort(np.argsort(ids))
+            results = [(truth, {**found, "labels": place[found["labels"]]}) for truth, found in results]
+        return super().compute_metrics(results)
+
+
+def by_name(kind: str) -> str:
+    """The type that stands in for a plain one in a config, as MMEngine finds it from anywhere."""
+    return f"{__name__}.{PLAIN[kind]}" if kind in PLAIN else kind
