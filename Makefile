@@ -16,6 +16,10 @@ ONEDL := .venv-onedl/$(STAMP)
 # For a target whose first prerequisite is a stamp: the Python beside it, before all others on the PATH.
 RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 
+# On all cores, up to eight; but some tests, which ARGS chooses, in one process, which starts sooner.
+PYTEST = $(RUN) -m pytest $(if $(ARGS),,-n logical --maxprocesses 8 --dist worksteal)
+# What the versions of torch, Python and mmcv could break; the rest, once, is enough in `make test`.
+VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/commands/test_train.py tests/commands/test_test.py
 # What an OpenMMLab could break: checks of a folder, building, training, testing, resuming, loading.
 ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
 	$(addprefix tests/commands/test_,train.py test.py starting_weights.py untrusted.py)
@@ -32,16 +36,16 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
-test-compiled: $(COMPILED)  ## the tests of what stands on mmcv, beside a compiled one (needs a C++ compiler, builds for ten minutes)
-	$(RUN) -m pytest tests/compiled tests/openmmlab tests/inference tests/measure tests/commands $(ARGS)
+test-compiled: $(COMPILED)  ## what depends on versions, on the oldest torch, beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
+	$(PYTEST) tests/compiled $(VERSIONED) $(ARGS)
 
 test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and safe loading on onedl, the living fork of OpenMMLab
-	$(RUN) -m pytest $(ON_ONEDL) $(ARGS)
+	$(PYTEST) $(ON_ONEDL) $(ARGS)
 
-test-peers: $(PEERS)  ## converted weights against timm, torchvision and TensorFlow themselves (downloads them)
-	$(RUN) -m pytest -o norecursedirs=none tests/peers tests/weights/test_golden.py $(ARGS)
+test-peers: $(PEERS)  ## what depends on versions, on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
+	$(PYTEST) tests/peers $(VERSIONED) $(ARGS)
 
 test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
 	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
@@ -70,6 +74,8 @@ EXTRAS = $(FAMILY),test
 $(ONEDL): FAMILY = onedl
 $(COMPILED): FAMILY = compiled
 $(PEERS): EXTRAS = $(FAMILY),test,peers
+$(COMPILED): VERSIONS = tools/pins-oldest.txt
+$(PEERS): VERSIONS = tools/pins-newest.txt
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
 $(COMPILED): TOOLS = torch wheel ninja psutil
@@ -77,19 +83,21 @@ $(COMPILED): TOOLS = torch wheel ninja psutil
 # which would give it to those who mean to compile.
 BUILD = [ "$(FAMILY)" != onedl ] || { $(INSTALL) --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv && \
 	$(WHEELS) --no-binary onedl-mmdetection onedl-mmdetection; }
-# The build must see our torch, and a wheel in pip's cache may be for another one.
+# The build must see our torch, and a wheel in pip's cache may be for another one. Python's own flags, -g -O3, take
+# the compiler 36 s for roi_align.cpp, -g0 -O1 16 s, with PyTorch's headers compiled before 4 s.
 $(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
-	MMCV_WITH_OPS=1 $(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv; }
+	CFLAGS="$$($(PY) tools/quick_flags.py $(@D)/headers)" MMCV_WITH_OPS=1 \
+	$(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv && rm -rf $(@D)/headers; }
 
 # A stamp is old when our files are newer, or site-packages, where pip's last change shows.
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
 # Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
 .SECONDEXPANSION:
-$(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
+$(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
 	@echo 'Setting up $(@D): a minute, or several.'
 	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
 	@$(PY) tools/doctor.py --before $(LOOK)
-	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours) > $(PINS)
+	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
 	@$(WHEELS) 'setuptools>=64' $(TOOLS)
 	@$(BUILD)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
@@ -98,11 +106,18 @@ $(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py tools/pins.txt $$(wildcard $$(@D
 	@$(PY) tools/doctor.py $(LOOK)
 	@touch $@
 
-# A torch that the base Python has shows through where it is new enough.
+# A torch that the base Python has shows through where it is new enough, unless the versions are given.
 SHARE = import importlib.metadata as m, sys; \
 	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
 NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: name one by PYTHON=")
+# Beside the oldest torch the oldest Python, of the PATH or of pyenv, where none is named.
+OLDEST = import sys; sys.version_info < (3, 11) or print("Python 3.10 is not here; a newer one takes its place: for the \
+	oldest that this package takes, put python3.10 on the PATH, or run `pyenv install 3.10`")
+FIND = python='$(PYTHON)'
+ifeq ($(origin PYTHON),file)
+.venv-compiled/bin/python: FIND = for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python $(PYTHON); \
+	do $$python -c '' 2>/dev/null && break; done; $$python -c '$(OLDEST)'
+endif
+.venv/bin/python .venv-onedl/bin/python: SHARED = $$($$python -c '$(SHARE)' 2>/dev/null && echo --system-site-packages)
 .venv/bin/python .venv-compiled/bin/python .venv-onedl/bin/python .venv-peers/bin/python:
-	@$(PYTHON) -c '$(NEW)'
-	@$(PYTHON) -m venv --clear --without-pip \
-		$$($(PYTHON) -c '$(SHARE)' 2>/dev/null && echo --system-site-packages) $(@:/bin/python=)
+	@$(FIND); $$python -c '$(NEW)' && $$python -m venv --clear --without-pip $(SHARED) $(@:/bin/python=)

@@ -66,7 +66,7 @@ setup(
         "compiled": [*UPSTREAM, f"mmcv{MMCV_FOR_MMDET}"],
         "onedl": ["onedl-mmengine~=0.10.12", "onedl-mmcv~=2.3.6", "onedl-mmdetection~=3.5.1"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
-        "test": ["pytest", "hypothesis", "ruff", "mypy"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),

@@ -14,7 +14,7 @@ import torch
 from ..measure.charts import draw_bars, draw_growth
 from ..measure.peers import CANDIDATES, Work
 from ..measure.tables import growth_table, table
-from ..measure.timing import DTYPES, Row, growth, measure
+from ..measure.timing import DTYPES, Row, first_calls, growth, measure, unseen
 
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
@@ -33,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     for work in works(args):
         print(work, flush=True)
         rows.append(measure(work, names, args.device, args.rounds, memory=work.kind != "forward"))
+    seen = {(row.work.batch, row.work.height, row.work.width) for row in rows}
+    for row in list(rows) if args.new_size else []:
+        work = unseen(row.work, seen)
+        print(f"{work}, a new size", flush=True)
+        rows += first_calls(work, names, args.device)
     found = [{**row._asdict(), "work": row.work._asdict()} for row in rows]
     write_json(args.out / "benchmark.json", {"machine": machine, "rows": found})
     ratios = {
@@ -60,6 +65,11 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--autocast", action="store_true", help="the forward pass in bf16 by autocast, not by a cast network"
     )
     parser.add_argument("--scaled", action="store_true", help="partition image / 32 instead of 7")
+    parser.add_argument(
+        "--new-size",
+        action=argparse.BooleanOptionalAction,
+        help="also the first and the second call at a size never seen (default on a GPU)",
+    )
     parser.add_argument("--only", nargs="+", choices=CANDIDATES, help="of the candidates, these")
     parser.add_argument(
         "--sweep", nargs="+", type=int, metavar="SIDE", help="instead: ours on square images of these sides"
@@ -70,6 +80,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
+    if args.new_size is None:
+        args.new_size = args.device == "cuda"
     for size in args.size:
         if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", size):
             parser.error(f"--size is BATCHxHEIGHTxWIDTH, such as 4x224x224; got {size}")

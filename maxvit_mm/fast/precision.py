@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..network.attention import has_autocast
+
 
 def autocast_dtype(device: str) -> torch.dtype | None:
     """The precision that autocast takes products in on a device, None where it is off."""
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not has_autocast(device) or not torch.is_autocast_enabled(device):
         return None
     return torch.get_autocast_dtype(device)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -23,23 +22,15 @@ class Work(NamedTuple):
     compiled: bool
     scaled: bool  # the partition: image / 32, or 7
     autocast: bool = False  # the forward pass in bf16: float32 weights, cast at each call; else cast before
+    call: str = ""  # 'first' or 'second' at a size that was never seen; else any later one
 
     def __str__(self) -> str:
         dtype = f"{self.dtype} by autocast" if self.autocast else self.dtype
         how = "compiled" if self.compiled else "eager"
         partition = "image/32" if self.scaled else "7"
-        return f"{self.kind}, {self.batch} x {self.height} x {self.width}, {dtype}, {how}, P = {partition}"
-
-
-@contextmanager
-def without_torchvision_ops() -> Iterator[None]:
-    """Import torchvision's models beside a torch that its compiled ops were not built for; they need none."""
-    register_fake = torch.library.register_fake
-    torch.library.register_fake = lambda *names, **options: lambda function: function
-    try:
-        yield
-    finally:
-        torch.library.register_fake = register_fake
+        call = f", {self.call} call at a new size" if self.call else ""
+        size = f"{self.batch} x {self.height} x {self.width}"
+        return f"{self.kind}, {size}, {dtype}, {how}, P = {partition}{call}"
 
 
 class CannotRunError(Exception):
@@ -69,8 +60,7 @@ def ours_checkpointed(work: Work) -> nn.Module:
 
 
 def timm_network(work: Work) -> nn.Module:
-    with without_torchvision_ops():
-        import timm
+    import timm
 
     size = (work.height, work.width)
     divisor = 32 if work.scaled else 32 * 7
@@ -83,8 +73,7 @@ def timm_network(work: Work) -> nn.Module:
 
 
 def torchvision_network(work: Work) -> nn.Module:
-    with without_torchvision_ops():
-        from torchvision.models.maxvit import MaxVit
+    from torchvision.models.maxvit import MaxVit
 
     if work.scaled or work.height % 224 or work.width % 224:
         raise CannotRunError("torchvision needs sides that 224 divides, and partition 7")

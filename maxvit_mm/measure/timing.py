@@ -17,6 +17,8 @@ from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
 Run = Callable[[], Any]
 Key = TypeVar("Key", bound=Hashable)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+FAILURES = (CannotRunError, ImportError, AssertionError, RuntimeError, ValueError)
+STEP = 224  # the smallest side that all candidates take, and by which sides may grow
 PARTITIONS = {"partition 7": False, "partition image / 32": True}  # whether scaled with the image
 
 
@@ -77,18 +79,59 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
             if memory and not work.compiled:
                 peaks[name] = peak_of(runs[name], device)
             runs[name]()
-        except (CannotRunError, ImportError, AssertionError, RuntimeError, ValueError) as error:
-            if name.startswith("maxvit_mm") and not isinstance(error, CannotRunError):
-                raise  # a peer may fail, ours may not
+        except FAILURES as error:
+            may_fail(name, error)
             runs.pop(name, None)
-            print(f"  {name} cannot: {str(error).splitlines()[0][:100]}", flush=True)
     medians = in_turn(runs, device, rounds)
-    seconds = {name: medians.get(name) for name in names}
+    return row(work, {name: medians.get(name) for name in names}, peaks, device)
+
+
+def may_fail(name: str, error: Exception) -> None:
+    """Say what keeps a candidate from a work. A peer may fail, ours may not."""
+    if name.startswith("maxvit_mm") and not isinstance(error, CannotRunError):
+        raise error
+    print(f"  {name} cannot: {str(error).splitlines()[0][:100]}", flush=True)
+
+
+def row(work: Work, seconds: dict[str, float | None], peaks: dict[str, int | None], device: str) -> Row:
+    """What was measured, beside what the work takes and what the machine can."""
     with torch.device("meta"):
         network = ours(work).eval()
         images = torch.empty(work.batch, 3, work.height, work.width)
     spent, _ = multiply_adds(lambda: network(images), network)
     return Row(work, seconds, peaks, spent, matrix_rate(DTYPES[work.dtype], device))
+
+
+def first_calls(work: Work, names: Sequence[str], device: str) -> list[Row]:
+    """How long the first call takes at a size that the process has not seen, and the second, once each.
+
+    cuDNN and compilers prepare for each size, and a detector meets another at nearly every step. All else is
+    ready: each candidate has run at the smallest size. Where several have maps of the same shapes, one may
+    find ready what cuDNN compiled for another before.
+    """
+    seconds: dict[str, dict[str, float | None]] = {"first": {}, "second": {}}
+    found: list[float | None]
+    for name in names:
+        try:
+            prepare(name, work._replace(batch=1, height=STEP, width=STEP), device)()
+            run = prepare(name, work, device)
+            found = [seconds_of(run, device) for _ in seconds]
+        except FAILURES as error:
+            may_fail(name, error)
+            found = [None, None]
+        for call, took in zip(seconds, found, strict=True):
+            seconds[call][name] = took
+    return [
+        row(work._replace(call=call), took, dict.fromkeys(names), device) for call, took in seconds.items()
+    ]
+
+
+def unseen(work: Work, seen: set[tuple[int, int, int]]) -> Work:
+    """The same work on larger images, of a size that is not among those `seen`, and is from then on."""
+    while (size := (work.batch, work.height, work.width)) in seen:
+        work = work._replace(height=work.height + STEP)
+    seen.add(size)
+    return work
 
 
 def in_turn(runs: Mapping[Key, Run], device: str, rounds: int) -> dict[Key, float]:

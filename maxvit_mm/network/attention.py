@@ -62,10 +62,15 @@ def attention(table: Tensor, qkv: Tensor, h: int, w: int) -> Tensor:
     return rearrange(out, "g m n d -> g n (m d)").to(qkv.dtype)
 
 
+@torch.compiler.assume_constant_result  # older compilers cannot trace it
+def has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager:
     """Within it, mixed precision leaves operands like `x` as they are."""
     device = x.device.type
-    is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    is_on = has_autocast(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_on else nullcontext()
 
 

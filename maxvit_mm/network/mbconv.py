@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .same_conv import SameConv2d
+from .same_conv import DepthwiseConv2d
 from .stochastic_depth import StochasticDepth
 from .twins import Layer, has_fast_twin
 from .variants import OFFICIAL, Convention
@@ -65,9 +65,7 @@ class MBConv(Layer):
         self.pre_norm = norm(inputs)
         self.expand = nn.Conv2d(inputs, middle, 1, bias=False)
         self.norm1 = norm(middle)
-        self.depthwise = SameConv2d(
-            middle, middle, stride, groups=middle, bias=False, padding=convention.padding
-        )
+        self.depthwise = DepthwiseConv2d(middle, stride, bias=False, padding=convention.padding)
         self.norm2 = norm(middle)
         self.se = SqueezeExcitation(middle, outputs // SQUEEZE)
         self.shrink = nn.Conv2d(middle, outputs, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .twins import Layer
+from .twins import Layer, has_fast_twin
 from .variants import OFFICIAL
 
 
@@ -39,3 +39,14 @@ class SameConv2d(nn.Conv2d, Layer):
     def pad(self, x: Tensor) -> tuple[int, int]:
         """Rows above and columns to the left of `x` to pad; there is always one below and to the right."""
         return (1, 1) if self.symmetric else (x.shape[2] % 2, x.shape[3] % 2)
+
+
+class DepthwiseConv2d(SameConv2d):
+    """One of these filters a channel. [b, c, height, width], the same c out."""
+
+    def __init__(self, width: int, stride: int, bias: bool = True, padding: str = OFFICIAL.padding):
+        super().__init__(width, width, stride, groups=width, bias=bias, padding=padding)
+
+    @has_fast_twin
+    def forward(self, x: Tensor) -> Tensor:
+        return SameConv2d.forward(self, x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -35,7 +34,6 @@ def methods(kind: type[nn.Module]) -> list[Any]:
     return [getattr(kind, name, None) for name in METHODS]
 
 
-@torch.compiler.assume_constant_result  # compilers are not to trace it, for every module
 def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
     """The first of a layer's inner modules, with all in them, that has been touched, and how."""
     for name in names:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.nn.modules import module as torch_module
+from torch.nn.modules import module as of_all
 
 from .touched import remember, touched_inside
 
@@ -62,6 +62,11 @@ class Choice(NamedTuple):
 
 TWINS: dict[str, list[Twin]] = {}  # by method, 'MBConv.narrow' for instance; the best first
 SEAMS: dict[str, Callable[..., Any]] = {}  # the methods that may have twins, as they are written
+# PyTorch's own hooks for all modules, of which its older releases do not say whether there are any.
+GLOBAL_HOOKS = (
+    *(of_all._global_forward_hooks, of_all._global_forward_pre_hooks),
+    *(of_all._global_backward_hooks, of_all._global_backward_pre_hooks),
+)
 _listeners: list[Callable[[Choice], None]] = []
 _noted: set[tuple[str, str, str]] = set()
 
@@ -80,6 +85,14 @@ class Layer(nn.Module):
 
     def __init_subclass__(cls) -> None:
         remember(cls)
+
+    @torch.compiler.assume_constant_result
+    def answer(self, question: Callable[..., str | None], *rest: Any) -> str | None:
+        """`question(self, *rest)`, which compilers do not trace and take for a constant.
+
+        It is a method, since older ones know constants of a module's methods, not of functions that take one.
+        """
+        return question(self, *rest)
 
 
 class TwinError(RuntimeError):
@@ -155,9 +168,9 @@ def why_not(twin: Twin, layer: Layer, x: Tensor, *arguments: Any) -> str | None:
     """What keeps a twin from a call that it is meant for, in words; None if nothing does."""
     if x.device.type not in twin.devices:
         return f"it is for {' and '.join(twin.devices)}, the map is on {x.device.type}"
-    if torch_module._has_any_global_hook():
+    if any(GLOBAL_HOOKS):
         return "a hook for all modules is registered"
-    return touched_inside(layer, twin.inside) or twin.why_not(layer, x, *arguments)
+    return layer.answer(touched_inside, twin.inside) or twin.why_not(layer, x, *arguments)
 
 
 def is_exporting() -> bool:

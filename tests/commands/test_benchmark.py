@@ -36,6 +36,55 @@ def test_the_forward_pass_in_bf16_by_autocast_says_so_in_its_row(tmp_path, capsy
     assert json.loads((tmp_path / "benchmark.json").read_text())["rows"][1]["work"]["autocast"] is True
 
 
+def test_the_first_and_the_second_call_at_a_size_never_seen_are_rows(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(timing, "STEP", 32)
+    asked = []
+
+    def prepare(name, work, device):
+        asked.append((name, work.batch, work.height, work.width))
+        return lambda: None
+
+    monkeypatch.setattr(timing, "prepare", prepare)
+    size = ["--size", "1x64x64", "1x96x64", "--rounds", "1", "--out", str(tmp_path), "--device", "cpu"]
+    rows = main([*size, "--kind", "forward", "--only", "maxvit_mm", "timm", "--new-size"])
+    assert [(row.work.height, row.work.call) for row in rows] == [
+        *((64, ""), (96, "")),
+        *((128, "first"), (128, "second"), (160, "first"), (160, "second")),
+    ]
+    assert asked[-4:] == [
+        (name, 1, side, width) for name in ("maxvit_mm", "timm") for side, width in ((32, 32), (160, 64))
+    ]
+    out = capsys.readouterr().out
+    assert "| forward, 1 x 128 x 64, fp32, eager, P = 7, first call at a new size | " in out
+    assert "| forward, 1 x 128 x 64, fp32, eager, P = 7, second call at a new size | " in out
+    assert len(main([*size, "--kind", "forward", "--only", "maxvit_mm"])) == 2  # on a CPU they are asked for
+
+
+def test_the_first_call_is_timed_before_any_other_at_that_size(monkeypatch):
+    ran = []
+
+    def prepare(name, work, device):
+        if name == "timm":
+            raise timing.CannotRunError("no such size")
+        return lambda: ran.append((work.kind, work.height))
+
+    monkeypatch.setattr(timing, "prepare", prepare)
+    monkeypatch.setattr(timing, "matrix_rate", lambda kind, device: 1.0)
+    monkeypatch.setattr(timing, "seconds_of", lambda run, device: run() or float(len(ran)))
+    work = timing.Work("training step", 2, 448, 448, "fp32", False, False)
+    first, second = timing.first_calls(work, ["maxvit_mm", "timm"], "cpu")
+    assert ran == [("training step", 224), ("training step", 448), ("training step", 448)]
+    assert (first.work.call, first.seconds) == ("first", {"maxvit_mm": 2.0, "timm": None})
+    assert (second.work.call, second.seconds) == ("second", {"maxvit_mm": 3.0, "timm": None})
+
+
+def test_a_peer_may_fail_at_a_new_size_and_ours_may_not(monkeypatch):
+    monkeypatch.setattr(timing, "prepare", lambda *_: int("no number"))
+    work = timing.Work("forward", 1, 224, 224, "fp32", False, False)
+    with pytest.raises(ValueError, match="no number"):
+        timing.first_calls(work, ["maxvit_mm"], "cpu")
+
+
 def test_autocast_is_refused_where_nothing_would_be_cast(capsys):
     for options in (["--dtype", "fp32"], ["--dtype", "bf16", "--kind", "training"]):
         with pytest.raises(SystemExit):

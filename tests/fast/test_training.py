@@ -54,16 +54,22 @@ def test_gradients_and_statistics_are_the_plain_ones(monkeypatch, piece, argumen
 
 
 def test_gradients_in_fp32_are_as_close_to_those_in_fp64_as_the_plain_ones():
+    """All together within a fifth: the error of one parameter is a single draw of rounding, large or small by
+    chance, and of another order of sums with another number of threads; that of all is a mean of them.
+    """
     trunk, images = randomise(Trunk(find_variant(SMALL))).train(), torch.randn(2, 3, 96, 130)
     exact = step(copy.deepcopy(trunk).double(), images.double(), plain=True)
     found, plain = step(trunk, images), step(trunk, images, plain=True)
-    for name in dict(trunk.named_parameters()):
+    errors = {
+        name: [float((g[name] - exact[name]).norm() / exact[name].norm()) for g in (found, plain)]
+        for name in dict(trunk.named_parameters())
         # The shift of a norm that another norm follows has no gradient but rounding.
-        if not name.endswith(("pre_norm.bias", "conv1.bias")):
-            errors = [
-                float((g[name] - exact[name]).abs().max() / exact[name].abs().max()) for g in (found, plain)
-            ]
-            assert errors[0] < max(3 * errors[1], 1e-5), name
+        if not name.endswith(("pre_norm.bias", "conv1.bias"))
+    }
+    ours, theirs = torch.tensor(list(errors.values())).square().mean(0).sqrt().tolist()
+    assert ours < 1.2 * theirs
+    for name, (error, of_plain) in errors.items():
+        assert error < 4 * max(of_plain, theirs), name
 
 
 def test_fixed_statistics_and_frozen_parameters():
@@ -211,17 +217,49 @@ def test_attention_weights_are_computed_again_in_fp32(precision):
         assert (found - exact).norm() < 3 * (plain - exact).norm() + 2**-8 * exact.norm()
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-def test_a_map_of_less_precision_is_normalised_in_that_of_its_scale(monkeypatch, precision):
-    """And with no epsilon of 0, which `batch_norm` refuses before PyTorch 2.13."""
-    batch_norm = torch.nn.functional.batch_norm
+@pytest.fixture
+def by_the_rule_of_torch_2_11(monkeypatch):
+    """An epsilon of 0 is refused, as by some releases of PyTorch. Returns those that were given."""
+    batch_norm, seen = torch.nn.functional.batch_norm, []
 
-    def of_torch_2_11(*arguments, eps, **named):
+    def checked(*arguments, eps=1e-5, **named):
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive, but got {eps}")
+        seen.append(eps)
         return batch_norm(*arguments, eps=eps, **named)
 
-    monkeypatch.setattr(torch.nn.functional, "batch_norm", of_torch_2_11)
+    monkeypatch.setattr(torch.nn.functional, "batch_norm", checked)
+    return seen
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("how", ["autocast", "cast"])
+def test_no_layer_is_refused_in_lower_precision(by_the_rule_of_torch_2_11, precision, training, how):
+    trunk = randomise(Trunk(find_variant(SMALL))).train(training)
+    images, mixed = torch.randn(2, 3, 64, 96), torch.autocast("cpu", precision)
+    if how == "cast":
+        trunk, images, mixed = trunk.to(precision), images.to(precision), nullcontext()
+        if training:
+            keep_norms_in_fp32(trunk)
+    with torch.set_grad_enabled(training), mixed:
+        maps = trunk(images)
+    assert all(each.isfinite().all() for each in maps)
+    assert by_the_rule_of_torch_2_11 or not training  # at inference norms are folded
+    if training:
+        sum(each.float().mean() for each in maps).backward()
+        assert all(p.grad.isfinite().all() for p in trunk.parameters())
+
+
+def keep_norms_in_fp32(network):
+    """As is the custom where a network is cast for training."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.float()
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_a_map_of_less_precision_is_normalised_in_that_of_its_scale(by_the_rule_of_torch_2_11, precision):
     x, scale, shift = torch.randn(50, 8).to(precision), torch.randn(8), torch.randn(8)
     found = norm.affine(x, scale, shift)
     assert found.dtype == precision

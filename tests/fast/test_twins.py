@@ -15,6 +15,7 @@ from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, set_
 from maxvit_mm.network.attention import FFN, AttentionAndFFN, PartitionAttention
 from maxvit_mm.network.mbconv import MBConv
 from maxvit_mm.network.partition import Block, Grid
+from maxvit_mm.network.same_conv import DepthwiseConv2d
 from maxvit_mm.network.touched import touched_inside
 from maxvit_mm.network.trunk import MaxViTBlock, Stem
 from maxvit_mm.network.twins import SEAMS, TWINS, TwinError, choose, listening, plain
@@ -59,6 +60,10 @@ CASES = {
     "FFN.forward": lambda: [
         (FFN(64, gelu), [(x.permute(0, 2, 3, 1),) for x in maps(64)]) for gelu in ("tanh", "none")
     ],
+    "DepthwiseConv2d.forward": lambda: [
+        (DepthwiseConv2d(64, stride, bias, convention.padding), [(x,) for x in maps(64)])
+        for stride, bias, convention in ((1, True, OFFICIAL), (2, False, OFFICIAL), (2, True, TORCHVISION))
+    ],
 }
 # The modules that a twin does the work of: all that the method calls, but for those the twin calls itself.
 INSIDE = {
@@ -69,9 +74,13 @@ INSIDE = {
     ("PartitionAttention.attend", False): set(),
     ("PartitionAttention.attend", True): set(),
     ("FFN.forward", True): {"0", "1", "2"},
+    ("DepthwiseConv2d.forward", None): set(),
 }
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
-IDS = [f"{seam}-{twin.name}-{'training' if twin.training else 'inference'}" for seam, twin in ROWS]
+IDS = [
+    f"{seam}-{twin.name}-{ {True: 'training', False: 'inference', None: 'both'}[twin.training] }"
+    for seam, twin in ROWS
+]
 everywhere = pytest.mark.parametrize(("seam", "twin"), ROWS, ids=IDS)
 
 
@@ -93,19 +102,19 @@ def test_every_twin_has_a_case():
 @pytest.mark.parametrize("training", [False, True])
 def test_a_twin_computes_what_the_method_computes_as_it_is_written(seam, twin, training):
     """Values and, with a backward pass to come, in fp64, every gradient and statistic."""
-    method = SEAMS[seam]
-    precision = torch.float64 if twin.training else torch.float32
+    method, backward = SEAMS[seam], training if twin.training is None else twin.training
+    precision = torch.float64 if backward else torch.float32
     for layer, calls in CASES[seam]():
-        layer = randomise(layer).to(precision).train(training and bool(twin.training))
+        layer = randomise(layer).to(precision).train(training and backward)
         for x, *rest in calls:
             both = []
             for run in (twin.run, method):
                 one, leaf = copy.deepcopy(layer), x.detach().clone().to(precision)
-                with plain(one), torch.set_grad_enabled(bool(twin.training)):
-                    leaf.requires_grad_(bool(twin.training))
+                with plain(one), torch.set_grad_enabled(backward):
+                    leaf.requires_grad_(backward)
                     out = run(one, leaf, *rest)
                 found = {"out": out, **dict(one.named_buffers())}
-                if twin.training:
+                if backward:
                     (out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum().backward()
                     gradients = {name: p.grad for name, p in one.named_parameters() if p.grad is not None}
                     found |= {"x": leaf.grad, **gradients}
@@ -113,7 +122,7 @@ def test_a_twin_computes_what_the_method_computes_as_it_is_written(seam, twin, t
                 both.append(found)
             assert both[0].keys() == both[1].keys()
             for name, expected in both[1].items():
-                assert_close(both[0][name], expected, 1e-9 if twin.training else 5e-6)
+                assert_close(both[0][name], expected, 1e-9 if backward else 5e-6)
 
 
 @everywhere

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "peers")]
+sys.path[:0] = [str(HERE.parent)]
 
+import timm  # noqa: E402
 from conftest import randomise  # noqa: E402
-from peer_models import timm  # noqa: E402
 from timm.models.maxxvit import MaxxVit, model_cfgs  # noqa: E402
 from torchvision.models.maxvit import MaxVit  # noqa: E402
 

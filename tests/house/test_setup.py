@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 # Writes down what it is asked for. It fails where $FAILS says, and makes folders where venv and pip do.
 PLAYER = """#!/bin/sh
 echo "$@" >> "$CALLS"
+[ -z "$NAMES" ] || echo "$0" >> "$NAMES"
 home=$(dirname "$(dirname "$0")")
 case "$*" in
     "${FAILS:-never}"*) exit 137 ;;
@@ -33,14 +34,14 @@ class Clone:
     def __init__(self, folder):
         self.root = folder / "the clone"
         (self.root / "tools").mkdir(parents=True)
-        for name in ("Makefile", "setup.py", "tools/pins.txt"):
+        for name in ("Makefile", "setup.py", "tools/pins.txt", "tools/pins-oldest.txt"):
             shutil.copy(ROOT / name, self.root / name)
         self.python = folder / "bin" / "python3"
         self.add_python(self.python)
-        self.variables = {}
+        self.add_python(self.python.with_name("python3.10"))
 
     def add_python(self, path):
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(PLAYER)
         path.chmod(0o755)
 
@@ -96,7 +97,10 @@ def test_an_environment_with_a_stamp_is_left_alone(clone):
     clone.make("test")
     status, calls = clone.make("test", "ARGS=-k partition")
     assert status == 0
-    assert calls == ["-m ruff check .", "-m ruff format --check .", "-m mypy", "-m pytest -k partition"]
+    style = ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
+    assert calls == [*style, "-m pytest -k partition"]
+    # All tests take all cores, up to a number.
+    assert clone.make("test")[1] == [*style, "-m pytest -n logical --maxprocesses 8 --dist worksteal"]
     assert clone.make("demo")[1] == ["tools/demo.py"]
 
 
@@ -182,8 +186,11 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
     assert status == 0, clone.said
     beside = asked(calls, rf"{INSTALL} setuptools>=64 torch wheel ninja psutil$")
     built = asked(calls, r"-m pip install .* --no-build-isolation --no-binary mmcv --no-cache-dir mmcv$")
-    assert 0 <= beside < built - 1
-    assert calls[built - 1] == "-m pip uninstall -y mmcv"
+    assert 0 <= beside < built - 2
+    assert calls[built - 2 : built] == [
+        "-m pip uninstall -y mmcv",
+        "tools/quick_flags.py .venv-compiled/headers",
+    ]
     assert asked(calls, rf"{INSTALL} .*-e \.\[compiled,test\]$") > built
     assert asked(calls, "tools/doctor.py --compiled$") > built
     clone.make("-n", "test-compiled", "-W", "setup.py")
@@ -193,6 +200,53 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
 def test_ops_that_load_are_not_compiled_again(clone):
     calls = clone.make("test-compiled")[1]
     assert asked(calls, ".*--no-binary mmcv") == -1
+
+
+# --- versions ---
+
+
+def test_an_environment_for_other_versions_is_held_to_them_and_shares_no_torch(clone):
+    for target, versions in (("test-compiled", "oldest"), ("test-peers", "newest")):
+        calls = clone.make(target)[1]
+        assert asked(calls, rf"tools/constraints\.py ours tools/pins-{versions}\.txt$") >= 0
+        assert asked(calls, ".*importlib.metadata") == -1
+
+
+def test_what_depends_on_versions_is_tested_in_each_environment(clone):
+    rooms = {"tests/network", "tests/fast", "tests/weights", "tests/openmmlab"}
+    for target, own in (("test-compiled", "tests/compiled"), ("test-peers", "tests/peers")):
+        (tested,) = [call.split() for call in clone.make(target)[1] if call.startswith("-m pytest")]
+        assert rooms | {own} <= set(tested)
+        assert all((ROOT / word).exists() for word in tested if word.startswith("tests/"))
+
+
+def made_by(clone, target="test-compiled", *words, **variables):
+    """The Python that makes an environment, and what is said."""
+    names = clone.root.parent / "names"
+    names.write_text("")
+    status, calls = clone.make(target, *words, NAMES=str(names), **variables)
+    assert status == 0, clone.said
+    return names.read_text().splitlines()[asked(calls, "-m venv")], clone.said
+
+
+def test_the_oldest_versions_get_the_oldest_python(clone):
+    old = clone.python.with_name("python3.10")
+    assert made_by(clone) == (str(old), clone.said)
+    shutil.rmtree(clone.root / ".venv-compiled")
+    assert made_by(clone, "test-compiled", "PYTHON=python3")[0] == str(clone.python)
+
+
+def test_pyenvs_python_is_found_where_the_path_has_none_that_starts(clone, tmp_path):
+    """A shim of pyenv is on the PATH, and ends with an error where the version is not chosen."""
+    clone.python.with_name("python3.10").write_text("#!/bin/sh\nexit 127\n")
+    python = tmp_path / "pyenv/versions/3.10.13/bin/python"
+    clone.add_python(python)
+    assert made_by(clone, PYENV_ROOT=str(tmp_path / "pyenv"))[0] == str(python)
+
+
+def test_without_the_oldest_python_the_default_one_takes_its_place(clone, tmp_path):
+    clone.python.with_name("python3.10").write_text("#!/bin/sh\nexit 127\n")
+    assert made_by(clone, PYENV_ROOT=str(tmp_path / "none"))[0] == str(clone.python)
 
 
 ONEDL_MMCV = r"-m pip install -c \S+ --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv$"
@@ -275,6 +329,23 @@ def test_our_environment_is_held_to_every_pin(tmp_path):
 def test_a_torch_of_the_users_choice_stays_to_the_letter_and_so_does_what_is_beside_it(tmp_path, arguments):
     held = constraints(tmp_path, *arguments, torch="2.6.0+cpu", numpy="1.26.4")
     assert held == ["torch==2.6.0+cpu", "einops==1"]
+
+
+OTHER = ["sympy==1", "torch==2.6.0"]
+
+
+@pytest.mark.parametrize(
+    ("there", "held"),
+    [
+        ({}, OTHER),
+        ({"torch": "2.6.0+cpu", "numpy": "1.26.4"}, ["torch==2.6.0+cpu", "sympy==1"]),
+        ({"torch": "2.13.0", "sympy": "1.2"}, OTHER),  # what was there before takes the listed version
+    ],
+)
+def test_an_environment_for_other_versions_is_held_to_those(tmp_path, there, held):
+    (tmp_path / "other.txt").write_text("# why\n" + "\n".join(OTHER))
+    found = constraints(tmp_path / "a", "ours", tmp_path / "other.txt", **there)
+    assert sorted(found) == sorted([*held, *PINS[1:]])
 
 
 def test_what_an_active_environment_has_stays_and_what_it_lacks_is_pinned(tmp_path):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from maxvit_mm.network.mbconv import MBConv, SameConv2d
+from maxvit_mm.network.mbconv import MBConv
+from maxvit_mm.network.same_conv import SameConv2d
 
 
 def test_an_even_size_is_padded_after_and_an_odd_one_on_both_sides():

@@ -2,16 +2,13 @@
 
 import copy
 
+import peft
 import pytest
 import torch
 from conftest import SMALL, randomise
 
-from maxvit_mm.measure.peers import without_torchvision_ops
 from maxvit_mm.network import Trunk, find_variant
 from maxvit_mm.network.twins import listening, plain
-
-with without_torchvision_ops():  # transformers, which peft imports, imports them
-    import peft
 
 LINEAR = ["qkv", "attention.out", "ffn.0", "ffn.2"]
 

@@ -1,9 +1,9 @@
 """Converted weights against timm itself: random ones in every tensor, all five sizes."""
 
 import pytest
+import timm
 import torch
 from conftest import randomise
-from peer_models import timm
 
 from maxvit_mm.commands.convert_weights import main
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import randomise
-from peer_models import maxvit_t
+from torchvision.models import maxvit_t
 
 from maxvit_mm import MaxViT
 from maxvit_mm.commands.convert_weights import main

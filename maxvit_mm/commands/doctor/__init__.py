@@ -33,16 +33,13 @@ def versions_found(there: dict[str, str], outcomes: dict[str, dict], known: list
         return " and ".join(f"{name} {there[name]}" for name in names if name in there)
 
     mmcv = versions("mmcv", "mmcv-lite", "mmcv-full", "onedl-mmcv")
-    torchvision = there.get("torchvision", "none, and none is needed")
-    if outcomes.get("torchvision", {}).get("found") == "without ops":
-        torchvision += ", whose ops do not work beside this torch; its models do"
     drivers = {gpu["name"]: gpu["driver"] for gpu in known}
     seen = outcomes.get("GPU", {}).get("found") or []
     gpus = [described({**gpu, "driver": drivers.get(gpu["name"])}) for gpu in seen]
     rows = {
         "Python": f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "torch": there.get("torch"),
-        "torchvision": torchvision,
+        "torchvision": there.get("torchvision", "none, and none is needed"),
         "OpenMMLab": family_of(there),
         "mmcv": f"{mmcv} ({ops})" if mmcv else None,
         "mmengine": versions("mmengine", "onedl-mmengine"),

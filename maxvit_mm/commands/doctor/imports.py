@@ -26,16 +26,6 @@ from mmcv.ops import nms
 boxes = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0]])
 assert nms(boxes, torch.tensor([0.9, 0.8]), 0.5)[1].tolist() == [0]
 """
-# The peers' models need no ops of torchvision, which may be built for another torch.
-TORCHVISION_WITHOUT_OPS = """
-import torch
-register, torch.library.register_fake = torch.library.register_fake, lambda *names: lambda function: function
-try:
-    import torchvision
-finally:
-    torch.library.register_fake = register
-found = "with ops" if hasattr(torch.ops.torchvision, "nms") else "without ops"
-"""
 LOOK_FOR_GPUS = """
 import torch
 cuda = torch.cuda
@@ -73,8 +63,6 @@ def look(compiled: bool, peers: bool) -> dict[str, dict]:
     programs["GPU"] = LOOK_FOR_GPUS
     if compiled:
         programs["mmcv._ext"] = PROOF_OF_OPS
-    if peers:
-        programs["torchvision"] = TORCHVISION_WITHOUT_OPS
     return attempt(programs)
 
 

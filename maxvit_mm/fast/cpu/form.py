@@ -14,7 +14,7 @@ from torch import nn
 from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
 from ...network.mbconv import MBConv, SqueezeExcitation
 from ...network.partition import Block, Grid, Partition
-from ...network.same_conv import SameConv2d
+from ...network.same_conv import DepthwiseConv2d, SameConv2d
 from ...network.stochastic_depth import StochasticDepth
 from ...network.trunk import MaxViTBlock, Stem
 
@@ -38,7 +38,7 @@ def other_narrow(layer: MBConv) -> str | None:
     se, depthwise = layer.se, layer.depthwise
     return (
         other("act", layer.act, nn.GELU)
-        or other_3x3("depthwise", depthwise, depthwise.stride, groups=depthwise.out_channels)
+        or other_depthwise(depthwise)
         or other("se", se, SqueezeExcitation)
         or first_of(
             other_1x1(name, each)
@@ -115,9 +115,14 @@ def other_1x1(name: str, module: Any, with_bias: bool = True) -> str | None:
     return None
 
 
+def other_depthwise(layer: Any) -> str | None:
+    return other_3x3("depthwise", layer, layer.stride, groups=layer.out_channels)
+
+
 def other_3x3(name: str, module: Any, stride: tuple[int, ...], groups: int) -> str | None:
+    kind = SameConv2d if groups == 1 else DepthwiseConv2d
     fields = dict(kernel_size=(3, 3), stride=stride, padding=(1, 1), dilation=(1, 1), groups=groups)
-    if type(module) is not SameConv2d or not has(module, **fields, padding_mode="zeros"):
+    if type(module) is not kind or not has(module, **fields, padding_mode="zeros"):
         return f"{name} is no 3x3 convolution as the paper has it"
     return None
 

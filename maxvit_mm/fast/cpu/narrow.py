@@ -16,8 +16,9 @@ from torch import Tensor
 from ...network.attention import without_autocast
 from ...network.mbconv import MBConv
 from ...network.trunk import Stem
+from ..depthwise import convolve, convolve_backward
 from ..precision import in_precision
-from .lean import add_product, aten, backward_pass, gelu_and_back, gelu_into, total_of
+from .lean import add_product, backward_pass, gelu_and_back, gelu_into, total_of
 from .norm import NormGradient, Statistics, affine
 from .onednn import product
 from .pieces import image_ranges
@@ -59,7 +60,7 @@ def gelu_convolution(
     for strip in strips(x, how.stride, how.pad, x.shape[1]):
         padded, inside, padding = strip.room(x)
         gelu_into(inside.permute(0, 2, 3, 1), affine(as_tokens(x)[strip.tokens], scale, shift), how.gelu)
-        part = F.conv2d(padded, weight, bias, how.stride, padding, groups=how.groups)
+        part = convolve(padded, weight, bias, how.stride, padding, how.groups)
         if out is None and part.shape[2:] == how.size_out and len(part) == len(x):
             return part
         out = empty_map(x, len(weight), how.size_out) if out is None else out
@@ -88,9 +89,8 @@ def gelu_convolution_backward(
         normalised = affine(norm.x[strip.tokens], scale, shift)
         back = gelu_and_back(normalised, how.gelu, out=inside.permute(0, 2, 3, 1))
         of_part = of_out[strip.tokens_out].view(len(padded), -1, how.size_out[1], len(weight))
-        of_padded, of_weight_here, _ = aten.convolution_backward(
-            *(of_part.permute(0, 3, 1, 2), padded, weight, None, (how.stride, how.stride), padding, (1, 1)),
-            *(False, (0, 0), how.groups, (True, True, False)),
+        of_padded, of_weight_here, _ = convolve_backward(
+            of_part.permute(0, 3, 1, 2), padded, weight, how.stride, padding, how.groups
         )
         of_weight += of_weight_here
         of_hidden = strip.inside(of_padded).permute(0, 2, 3, 1)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...network.attention import FFN, FFN_EXPANSION
 from ...network.mbconv import MBConv
+from ...network.same_conv import DepthwiseConv2d
+from ...network.touched import WEIGHTS
 from ...network.trunk import MaxViTBlock, Stem
 from ...network.twins import Layer
 from ..precision import precision_of
-from .form import first_of, other_block, other_ffn, other_narrow, other_stem
+from .form import first_of, other_block, other_depthwise, other_ffn, other_narrow, other_stem
 from .onednn import ONEDNN, is_in_onednn
 
 # Bytes of the widest map on the way. Below it, to keep less takes longer and saves little: docs/speed.md has
@@ -51,7 +52,7 @@ def stem(layer: Stem, images: Tensor) -> str | None:
 def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> str | None:
     if precision_of(x) != x.dtype:
         return f"the map is in {x.dtype} where autocast has {precision_of(x)}"
-    return of_inference(x) or of_block(layer)
+    return of_inference(x) or layer.answer(of_block)
 
 
 def of_inference(x: Tensor) -> str | None:
@@ -62,7 +63,6 @@ def of_inference(x: Tensor) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result  # compilers are not to trace it
 def of_block(layer: MaxViTBlock) -> str | None:
     reason = other_block(layer)
     if reason is not None:
@@ -80,6 +80,13 @@ def lean_stem(layer: Stem, images: Tensor) -> str | None:
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
     return other_narrow(layer) or first_of(map(not_lean, (layer.norm1, layer.norm2)))
+
+
+def depthwise(layer: DepthwiseConv2d, x: Tensor) -> str | None:
+    """Of the layer itself, whose hooks run around its method, and whose weights may be computed."""
+    if not WEIGHTS.issuperset(map(type, (layer.weight, layer.bias))):
+        return "its weights are of another kind"
+    return other_depthwise(layer)
 
 
 def ffn(layer: FFN, x: Tensor) -> str | None:
