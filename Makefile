@@ -118,6 +118,8 @@ ifeq ($(origin PYTHON),file)
 .venv-compiled/bin/python: FIND = for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python $(PYTHON); \
 	do $$python -c '' 2>/dev/null && break; done; $$python -c '$(OLDEST)'
 endif
+# Not where OpenMMLab's own would show through with it, beneath the fork.
+.venv-onedl/bin/python: SHARE += ; import importlib.util as u; assert not u.find_spec("mmengine")
 .venv/bin/python .venv-onedl/bin/python: SHARED = $$($$python -c '$(SHARE)' 2>/dev/null && echo --system-site-packages)
 .venv/bin/python .venv-compiled/bin/python .venv-onedl/bin/python .venv-peers/bin/python:
 	@$(FIND); $$python -c '$(NEW)' && $$python -m venv --clear --without-pip $(SHARED) $(@:/bin/python=)

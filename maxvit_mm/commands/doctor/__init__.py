@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Tuple  # noqa: UP035  (Python 3.8 reads this file)
 
 from .imports import cards, look, problem_of_driver, problems_of_imports
-from .packages import family_of, installed, problems_of_packages
+from .packages import family_of, installed, problem_of_families, problems_of_packages
 
 Finding = Tuple[str, str, str]  # noqa: UP006  ('ok', 'note' or 'problem'; about; a text)
 
@@ -47,8 +47,9 @@ def versions_found(there: dict[str, str], outcomes: dict[str, dict], known: list
         "OpenCV": versions(*(name for name in there if name.startswith("opencv"))),
         "GPU": " and ".join(gpus),
     }
+    mixed = problem_of_families(there) is not None
     for name, value in rows.items():
-        yield "ok", name, value or "none"
+        yield "problem" if mixed and name == "OpenMMLab" else "ok", name, value or "none"
 
 
 def described(gpu: dict) -> str:
