@@ -10,15 +10,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
-from test_coco_folder import coco, folder
+from test_coco_folder import SQUARE, coco, folder
 
 from maxvit_mm.data.coco_folder import DataError, inspect
 from maxvit_mm.openmmlab.coco_by_name import CocoByNameDataset, CocoByNameMetric
 
-CROWD = {
-    "counts": rle.frPyObjects([[2, 2, 12, 2, 12, 12, 2, 12]], 32, 48)[0]["counts"].decode(),
-    "size": [32, 48],
-}
+COUNTS = rle.frPyObjects(SQUARE, 32, 48)[0]["counts"].decode()
 
 
 def content(prefix):
