@@ -28,6 +28,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from runs import PICO
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -269,7 +270,7 @@ class Oracle(BaseModel):
 
 def evaluate(data: Path, out: Path, processes: int) -> None:
     """The AP of the oracle, written by the first of so many processes."""
-    cfg = Config.fromfile(find_config("mask_rcnn_maxvit_pico_shapes"))
+    cfg = Config.fromfile(find_config(PICO))
     point_config_at(cfg, inspect(data, masks=True))
     cfg.merge_from_dict(
         dict(
@@ -288,3 +289,13 @@ def evaluate(data: Path, out: Path, processes: int) -> None:
     metrics = Runner.from_cfg(cfg).test()
     if int(os.environ["RANK"]) == 0:
         out.write_text(json.dumps(metrics))
+
+
+# --- a detector ---
+
+
+def train_detector(data: Path, work_dir: Path, options: list[str]) -> None:
+    """The demo's detector as a user trains it, by `tools/train.py`."""
+    from maxvit_mm.commands.train import main
+
+    main([PICO, "--data", str(data), "--work-dir", str(work_dir), *options])
