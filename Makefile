@@ -54,7 +54,7 @@ benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin
 	$(RUN) tools/benchmark.py $(ARGS)
 
 clean:  ## remove the environments and caches, not data or work_dirs
-	rm -rf .venv .venv-compiled .venv-onedl .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-compiled .venv-onedl .venv-peers build dist *.egg-info maxvit_mm/.mim .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f $(ENV)/.maxvit_mm-*
 	find configs maxvit_mm tests tools -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,6 +1,7 @@
 """Two processes on the CPU do what one does."""
 
 import gc
+import json
 import os
 import socket
 from pathlib import Path
@@ -10,14 +11,17 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from conftest import SMALL, randomise
+from kills import end, evaluate, start
 from torch.nn.parallel import DistributedDataParallel
 
 from maxvit_mm import MaxViT
+from maxvit_mm.data.shapes import make_shapes
 
 
-def step(backbone, images):
+def step(backbone, images, share=1.0):
+    """`share`: of the images of all processes, as a fraction of an equal one."""
     backbone.zero_grad()
-    sum(out.square().mean() for out in backbone(images)).backward()
+    (share * sum(out.square().mean() for out in backbone(images))).backward()
 
 
 def process(rank, arguments, images, port, results):
@@ -29,7 +33,8 @@ def process(rank, arguments, images, port, results):
     backbone = randomise(MaxViT(arch=SMALL, **arguments)).train()
     parallel = DistributedDataParallel(backbone)
     for _ in range(2):  # an unused parameter would be noticed in the second
-        step(parallel, images[rank::2])
+        mine = images[rank::2]
+        step(parallel, mine, 2 * len(mine) / len(images))
     if rank == 0:
         gradients = {n: p.grad for n, p in backbone.named_parameters() if p.grad is not None}
         torch.save(gradients, results)
@@ -45,6 +50,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.parametrize("count", [4, 3], ids=["even", "uneven"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -53,8 +59,8 @@ def free_port():
     ],
     ids=["all", "frozen, two outputs, checkpointed"],
 )
-def test_two_processes_give_the_gradients_of_one(arguments, tmp_path):
-    images = torch.randn(4, 3, 65, 97)
+def test_two_processes_give_the_gradients_of_one(arguments, count, tmp_path):
+    images = torch.randn(count, 3, 65, 97)
     mp.spawn(process, (arguments, images, free_port(), tmp_path / "gradients.pth"), nprocs=2)
     backbone = randomise(MaxViT(arch=SMALL, **arguments)).train()
     step(backbone, images)
@@ -63,3 +69,17 @@ def test_two_processes_give_the_gradients_of_one(arguments, tmp_path):
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("images", [3, 4, 5])
+def test_two_processes_find_the_ap_of_one_to_the_digit(images, tmp_path):
+    data = make_shapes(tmp_path / "shapes", train=1, val=images)
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.json"
+        assert set(end(start(evaluate, data, out, processes, log=tmp_path / "log", processes=processes))) == {
+            0
+        }
+    alone, together = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2))
+    assert together == alone
+    assert 0.1 < alone["coco/bbox_mAP"] < 0.9  # a number that one image more or less would change
+    assert 0.1 < alone["coco/segm_mAP"] < 0.9
