@@ -38,5 +38,5 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), total)
-        total = zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy(), total)
+        total = zlib.crc32(tensor.contiguous().view(-1).view(torch.uint8).numpy().data, total)
     return f"{total:08x}"

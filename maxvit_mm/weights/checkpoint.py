@@ -36,6 +36,13 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says what it is and what to do."""
 
 
+class MoreThanTensorsError(Exception):
+    """A file wants more than data; who knows its name says so by a `CheckpointError`.
+
+    It is no `pickle.UnpicklingError`, on which onedl's mmengine would read the file once more.
+    """
+
+
 def history_statistic(owner: object, name: str) -> Callable:
     """Stands in for `getattr` in a checkpoint: it gives the four statistics of MMEngine's log, no more.
 
@@ -109,7 +116,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     try:
         with only_weights():
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (MoreThanTensorsError, pickle.UnpicklingError) as error:
         raise more_than_tensors(path, error) from error
     except Exception as error:  # what a damaged file asks for may fail in any way
         raise CheckpointError(
@@ -125,13 +132,15 @@ def load_only_weights(file: Any, map_location: Any = None, *rest: Any, **options
     allows `getattr`.
 
     Raises:
-        pickle.UnpicklingError: where the file holds anything else.
+        MoreThanTensorsError: where the file holds anything else.
     """
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals([*TRAINING_LOG, *COMMAND_LINE])
     try:
         return torch.serialization.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise MoreThanTensorsError(first_reason(error)) from error
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(allowed)
@@ -147,7 +156,8 @@ def only_weights() -> Iterator[None]:
     force, forbid = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     before = {name: os.environ.pop(name) for name in (force, forbid) if name in os.environ}
     os.environ[force] = "1"
-    load, torch.load = torch.load, load_only_weights
+    load = torch.load
+    torch.load = load_only_weights  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -171,7 +181,7 @@ def safely(load_checkpoint: Callable) -> Callable:
         try:
             with only_weights():
                 return without_config(load_checkpoint(filename, *arguments, **options))
-        except pickle.UnpicklingError as error:
+        except (MoreThanTensorsError, pickle.UnpicklingError) as error:
             raise more_than_tensors(filename, error) from error
 
     return load
@@ -202,7 +212,7 @@ def is_tensorflow(path: Path) -> bool:
     return path.suffix == ".index" or inside or path.with_name(f"{path.name}.index").is_file()
 
 
-def more_than_tensors(file: str | Path, error: pickle.UnpicklingError) -> CheckpointError:
+def more_than_tensors(file: str | Path, error: Exception) -> CheckpointError:
     return CheckpointError(
         f"{file} holds more than tensors, and loading it could run code: it was not loaded. "
         f"Where it was made, save the weights alone: torch.save(model.state_dict(), FILE). "

@@ -9,8 +9,12 @@ from contextlib import contextmanager
 import pytest
 from conftest import ROOT
 
-# What tools, scripts and the Makefile use, not a reader.
-HELPERS = {"clone.py", "constraints.py", "quick_flags.py", "torchrun.py"}
+HELPERS = {
+    "clone.py",
+    "constraints.py",
+    "quick_flags.py",
+    "torchrun.py",
+}  # what tools, scripts and the Makefile use, not a reader
 TOOLS = sorted({path.name for path in (ROOT / "tools").glob("*.py")} - HELPERS)
 
 
