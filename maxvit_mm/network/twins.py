@@ -179,7 +179,15 @@ def is_exporting() -> bool:
         return True
     if hasattr(torch.compiler, "is_exporting"):  # from torch 2.7 on
         return torch.compiler.is_exporting()
-    return torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+    return dynamo_exports() if torch.compiler.is_dynamo_compiling() else torch.compiler.is_compiling()
+
+
+@torch.compiler.assume_constant_result
+def dynamo_exports() -> bool:
+    """What torch 2.6 has no word for: whether its compiler traces for an export."""
+    from torch._dynamo.symbolic_convert import InstructionTranslator
+
+    return InstructionTranslator.current_tx().export
 
 
 def note(choice: Choice) -> None:

@@ -83,6 +83,10 @@ def narrow(layer: MBConv, x: Tensor) -> str | None:
 
 
 def depthwise(layer: DepthwiseConv2d, x: Tensor) -> str | None:
+    return layer.answer(of_depthwise)
+
+
+def of_depthwise(layer: DepthwiseConv2d) -> str | None:
     """Of the layer itself, whose hooks run around its method, and whose weights may be computed."""
     if not WEIGHTS.issuperset(map(type, (layer.weight, layer.bias))):
         return "its weights are of another kind"
