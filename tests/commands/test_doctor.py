@@ -123,6 +123,15 @@ def test_what_is_missing_is_named_and_the_set_up_brings_it(site):
     assert problems(site, "--before") == []  # installing mends that
 
 
+def test_a_package_whose_files_went_with_its_twins_is_installed_again(site):
+    site.well(family=ONEDL)
+    (site.folder / "mmengine/__init__.py").unlink()
+    (site.folder / "mmengine").rmdir()
+    (found,) = problems(site)
+    assert found.startswith("onedl-mmengine 0.10.12 is installed and its folder mmengine is gone")
+    assert found.endswith("install --force-reinstall --no-deps onedl-mmengine==0.10.12`.")
+
+
 def test_the_systems_python_is_told_which_environment_has_what_is_missing(site):
     site.folder.mkdir()
     for variables in ({}, {"CONDA_PREFIX": "/conda", "CONDA_DEFAULT_ENV": "base"}):

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from .packages import FULL, ONEDL_MMCV, pip, release
+from .packages import FOLDERS, FULL, ONEDL_MMCV, pip, release
 
 WHEELS = "https://download.pytorch.org/whl"
 CU126 = f"{WHEELS}/cu126"  # the oldest CUDA that torch is built for knows the oldest GPUs
@@ -196,6 +196,14 @@ def problems_of_imports(
         said.add(error)
         if outcome.get("missing") != name or (name == "mmcv._ext" and compiled):
             problems.append(diagnose(name, error, there))
+        elif owner := next(
+            (each for names in FOLDERS.get(name, ()) for each in names if each in there), None
+        ):
+            again = pip(f"install --force-reinstall --no-deps {owner}=={there[owner]}")
+            problems.append(
+                f"{owner} {there[owner]} is installed and its folder {name} is gone, perhaps with another "
+                f"package that owned it too: run `{again}`"
+            )
         elif name not in OPTIONAL:
             absent.append(name)
     if absent:
