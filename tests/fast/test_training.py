@@ -1,6 +1,7 @@
 """Training by the twins that keep less, against the network as it is written."""
 
 import copy
+import inspect
 from contextlib import nullcontext
 
 import pytest
@@ -222,11 +223,14 @@ def by_the_rule_of_torch_2_11(monkeypatch):
     """An epsilon of 0 is refused, as by some releases of PyTorch. Returns those that were given."""
     batch_norm, seen = torch.nn.functional.batch_norm, []
 
-    def checked(*arguments, eps=1e-5, **named):
+    signature = inspect.signature(batch_norm)
+
+    def checked(*arguments, **named):
+        eps = signature.bind(*arguments, **named).arguments.get("eps", 1e-5)
         if eps <= 0:
             raise ValueError(f"batch_norm eps must be positive, but got {eps}")
         seen.append(eps)
-        return batch_norm(*arguments, eps=eps, **named)
+        return batch_norm(*arguments, **named)
 
     monkeypatch.setattr(torch.nn.functional, "batch_norm", checked)
     return seen
