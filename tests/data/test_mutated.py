@@ -64,7 +64,10 @@ def changed(made, kind, path, value):
 def trains_and_evaluates(found):
     """MMDetection reads every image with its boxes and masks, and COCOeval the truth as a prediction."""
     for split in found.splits.values():
-        load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", with_bbox=True, with_mask=True)]
+        load = [
+            dict(type="LoadImageFromFile"),
+            dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=True),
+        ]
         dataset = CocoByNameDataset(
             ann_file=str(split.annotation_file),
             data_prefix=dict(img=str(split.image_folder)),
