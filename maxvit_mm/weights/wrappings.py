@@ -41,7 +41,10 @@ def find_state(checkpoint: Any, filename: str, average: bool = True) -> State:
         if is_state(node):
             state = plain(node)
             if odd := [name for name in state if is_odd(state[name])]:
-                raise CheckpointError(f"{filename} has tensors without real numbers in them: {odd[0]}")
+                kind = str(state[odd[0]].dtype).removeprefix("torch.")
+                raise CheckpointError(
+                    f"{filename} has tensors without real numbers in them: {odd[0]} ({kind})"
+                )
             return State(state, note)
         if not isinstance(node, dict):
             break

@@ -272,7 +272,8 @@ def test_what_are_no_real_numbers_is_refused(tmp_path, dtype):
     tensors["stem.conv2.weight"] = tensors["stem.conv2.weight"].to(dtype)
     torch.save(tensors, tmp_path / "odd.pth")
     message = refusal(tmp_path / "odd.pth", tmp_path / "ours.pth")
-    assert f"without real numbers in them: trunk.stem.conv2.weight ({str(dtype)[6:]})" in message
+    assert "without real numbers in them: " in message
+    assert f"stem.conv2.weight ({str(dtype)[6:]})" in message
 
 
 def test_a_detector_with_two_backbones_and_one_cut_short_are_named(tmp_path):
