@@ -46,7 +46,7 @@ def test_the_maps_of_any_image_and_partition_are_those_of_the_reference(
 def test_the_twins_gradients_of_any_image_and_partition_are_the_plain_ones(
     height, width, partition, no_map_is_too_small
 ):
-    images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height * width))
+    images = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(height * width))
     gradients = []
     for implementation in ("plain", "auto"):
         backbone = randomise(MaxViT(TINY, partition_size=partition, implementation=implementation)).train()

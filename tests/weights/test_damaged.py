@@ -146,7 +146,8 @@ def odd_tensors():
 @pytest.mark.filterwarnings("ignore")  # PyTorch's own, of what it will not have one day
 def test_a_file_with_an_odd_tensor_is_loaded_whole_or_refused(odd, legacy, tmp_path):
     value, fits = odd_tensors()[odd]
-    fits = fits and not (legacy and odd == "float8")  # which PyTorch's old files cannot hold
+    if legacy and odd == "float8":
+        pytest.skip("PyTorch's old files cannot hold it")
     state = {**TENSORS, "a.weight": value}
     torch.save({"state_dict": state}, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
     detector = Detector()
