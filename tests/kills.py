@@ -254,13 +254,17 @@ def train_toy(arguments: tuple, changes: dict, processes: int = 1, kill_at: int 
 class Oracle(BaseModel):
     """Finds what is there, shifted and scored by chance, and the same for an image whoever looks at it."""
 
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.weight = torch.nn.Parameter(torch.zeros(1))  # without one, PyTorch does not distribute it
+
     def forward(self, inputs: Any, data_samples: list, mode: str) -> list:
         for sample in data_samples:
             chance = np.random.default_rng(sample.img_id)
             truth = sample.gt_instances
             count = len(truth)
             sample.pred_instances = InstanceData(
-                bboxes=torch.as_tensor(truth.bboxes.tensor + chance.normal(0, 3, (count, 4))).float(),
+                bboxes=torch.as_tensor(truth.bboxes + chance.normal(0, 3, (count, 4))).float(),
                 labels=torch.where(torch.from_numpy(chance.random(count)) < 0.8, truth.labels, 0),
                 scores=torch.from_numpy(chance.random(count)).float(),
                 masks=torch.from_numpy(np.roll(truth.masks.to_ndarray(), 2, axis=2).astype(bool)),

@@ -31,5 +31,7 @@ def test_a_detector_killed_by_the_clock_goes_on_as_if_it_had_not_been(seed, shap
     kill(training)
     assert end(run("killed", "--resume")) == [0]
     whole, killed = (load_from_local(str(tmp_path / name / "iter_6.pth")) for name in ("whole", "killed"))
-    for part in ("state_dict", "optimizer", "param_schedulers"):
-        assert_close(killed[part], whole[part], rtol=0, atol=0)
+    assert killed["param_schedulers"] == whole["param_schedulers"]
+    assert_close(killed["state_dict"], whole["state_dict"], rtol=0, atol=0)
+    states = (each["optimizer"]["state"] for each in (killed, whole))
+    assert_close(*states, rtol=0, atol=0)

@@ -53,6 +53,8 @@ def test_the_twins_gradients_of_any_image_and_partition_are_the_plain_ones(
         sum(out.square().mean() for out in backbone(images)).backward()
         gradients.append({name: parameter.grad for name, parameter in backbone.named_parameters()})
     plain, fast = gradients
+    # A bias that a norm takes out again has no gradient but rounding: held against the network's largest.
+    floor = 1e-5 * max(gradient.abs().max() for gradient in plain.values())
     for name, gradient in plain.items():
         largest = gradient.abs().max()
-        assert (fast[name] - gradient).abs().max() <= 1e-3 * largest + 1e-6, name
+        assert (fast[name] - gradient).abs().max() <= 1e-3 * largest + floor, name
