@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -222,8 +223,8 @@ def more_than_tensors(file: str | Path, error: Exception) -> CheckpointError:
 
 def first_reason(error: Exception) -> str:
     """PyTorch's own words, less its advice to load unsafely."""
-    lines = [line.strip() for line in str(error).splitlines() if "weights_only" not in line]
-    known = "WeightsUnpickler", "Unsupported", "Global", "Trying to load unsupported"
-    reasons = [line for line in lines if line.startswith(known)]
-    reason = (reasons or [line for line in lines if line] or [type(error).__name__])[0]
-    return reason.partition(" Please use ")[0]
+    text = str(error)
+    reason = re.search(r"WeightsUnpickler error: .+|Trying to load unsupported .+", text)
+    lines = [line.strip() for line in text.splitlines() if "weights_only" not in line]
+    words = reason[0] if reason else next(filter(None, lines), type(error).__name__)
+    return words.partition(" Please use ")[0]

@@ -61,9 +61,10 @@ def pointwise(
 ) -> Tensor:
     """The same for a 1x1 convolution of a map [b, c, height, width], channels-last in memory.
 
-    With kept blocks a linear layer is faster, especially on small maps; without, a convolution.
+    With kept blocks a linear layer is faster, especially on small maps; without, a convolution. The oneDNN
+    of torch 2.6 refuses to convolve some maps of one pixel, by their strides.
     """
-    if keep:
+    if keep or x.shape[2:].numel() == 1:
         rest = None if residual is None else residual.permute(0, 2, 3, 1)
         return linear(x.permute(0, 2, 3, 1), weight, bias, gelu, rest, keep).permute(0, 3, 1, 2)
     geometry = (0, 0), (1, 1), (1, 1), 1
