@@ -1,12 +1,14 @@
 """The entries of a COCO annotation file: read as meant, and a sentence for each thing that is wrong."""
 
 import json
+import sys
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from math import isfinite
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+LARGEST = sys.float_info.max
 SHOWN = 5  # names that a sentence gives before it only counts the rest
 
 Entry = dict[str, Any]
@@ -15,7 +17,8 @@ Boxed = list[tuple[Entry, Entry]]  # annotations, each with its image
 
 
 def is_number(value: Any) -> bool:
-    return type(value) in (int, float) and isfinite(value)
+    # JSON has whole numbers of any length, and a double ends at 1.8e308.
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def is_whole(value: Any) -> bool:
@@ -42,18 +45,27 @@ def is_flag(value: Any) -> bool:
 
 
 Need = tuple[Callable[[Any], bool], str]  # whether a value is sound, and what it should be
-WHOLE: Need = (is_whole, "a whole number")
+WHOLE: Need = (is_whole, "a whole number, such as 7; text, null and true are none")
 SIDE: Need = (is_side, "a whole number of pixels")
-FLAG: Need = (is_flag, "0 or 1")
+CROWD: Need = (is_flag, "0 or 1; text and null are neither: write 0 for an object, 1 for a crowd")
+IGNORE: Need = (is_flag, "0 or 1; text and null are neither: write 0 for an object that counts")
 NEEDED: dict[str, dict[str, Need]] = {  # read by MMDetection's CocoDataset and pycocotools' COCOeval
     "images": {"id": WHOLE, "file_name": (is_text, "a name"), "width": SIDE, "height": SIDE},
     "categories": {"id": WHOLE, "name": (is_text, "a name")},
     "annotations": {
         **{"id": WHOLE, "image_id": WHOLE, "category_id": WHOLE},
-        "bbox": (is_box, "[x, y, width, height] in finite pixels"),
-        "area": (is_number, "a number of square pixels"),
-        **{"iscrowd": FLAG, "ignore": FLAG},
+        "bbox": (
+            is_box,
+            "[x, y, width, height], finite numbers in pixels, width and height not negative",
+        ),
+        "area": (is_number, "a number of square pixels; leave it out, and the box's width x height is taken"),
+        **{"iscrowd": CROWD, "ignore": IGNORE},
     },
+}
+AT_ONCE = {
+    "images": "list each once",
+    "annotations": "number them anew",
+    "categories": "merge them or name them apart",
 }
 UNIQUE = {"images": ("id", "file_name"), "annotations": ("id",), "categories": ("id", "name")}
 NUMBERS = ("id", "image_id", "category_id", "width", "height")
@@ -117,11 +129,12 @@ def sentence(where: str, what: str, names: Iterable[Any]) -> Iterator[str]:
 def called(entry: Any, place: int) -> str:
     """What a user would call an entry: its file, its class or its id, else its place (from 0)."""
     entry = entry if isinstance(entry, dict) else {}
-    return str(entry.get("file_name") or entry.get("name") or entry.get("id", f"entry {place}"))
+    own = entry.get("id")
+    return str(entry.get("file_name") or entry.get("name") or (f"entry {place}" if own is None else own))
 
 
-def load(where: str, file: Path, problems: list[str], notes: list[str]) -> Coco | None:
-    """The sound entries of an annotation file, or None where it is not one."""
+def load(where: str, file: Path, problems: list[str], notes: list[str]) -> tuple[Coco, set[str]] | None:
+    """The sound entries of an annotation file and the kinds that have others; None where it is not one."""
     try:
         content = parse(file)
     except (ValueError, OSError) as error:
@@ -136,7 +149,7 @@ def load(where: str, file: Path, problems: list[str], notes: list[str]) -> Coco 
             f"{where}: annotations without 'area' ({without:,}): width x height of the box is "
             f"taken, by which AP for small, medium and large objects counts them"
         )
-    coco = {}
+    coco, incomplete = {}, set()
     for kind, needed in NEEDED.items():
         entries, unsound = content[kind], set()
         for key, (sound, meaning) in needed.items():
@@ -144,20 +157,28 @@ def load(where: str, file: Path, problems: list[str], notes: list[str]) -> Coco 
             names = (called(entries[i], i) for i in bad)
             problems += sentence(where, f"{kind} whose '{key}' is not {meaning}", names)
             unsound.update(bad)
+        incomplete |= {kind} if unsound else set()
         coco[kind] = [entry for i, entry in enumerate(entries) if i not in unsound]
         if not entries:
             problems.append(f"{where}: empty, its list of {kind} has no entry")
-    return coco
+    return coco, incomplete
 
 
-def entry_problems(where: str, coco: Coco) -> Iterator[str]:
-    """Names and numbers given twice, and annotations that point to nothing."""
+def entry_problems(where: str, coco: Coco, incomplete: Container[str] = ()) -> Iterator[str]:
+    """Names and numbers given twice, and annotations that point to nothing.
+
+    Args:
+        incomplete: the kinds of which entries were left out.
+    """
     for kind, keys in UNIQUE.items():
         for key in keys:
             uses = Counter(entry[key] for entry in coco[kind])
             twice = (value for value, count in uses.items() if count > 1)
-            yield from sentence(where, f"{kind} that share their '{key}' with another", twice)
+            what = f"{kind} that share their '{key}' with another; {AT_ONCE[kind]}"
+            yield from sentence(where, what, twice)
     for kind, key in (("images", "image_id"), ("categories", "category_id")):
+        if kind in incomplete:
+            continue  # what they point to may be what has a sentence already
         known = {entry["id"] for entry in coco[kind]}
         stray = (f"{a['id']} ({a[key]})" for a in coco["annotations"] if a[key] not in known)
         yield from sentence(where, f"annotations whose '{key}' is not among the {kind}", stray)
@@ -178,9 +199,14 @@ def class_problems(classes: dict[str, list[str]]) -> Iterator[str]:
     """Classes that only some of the splits have."""
     for name, own in classes.items():
         for other, theirs in classes.items():
-            # A blank at an end is seen in quotes alone.
-            absent = (each if each == each.strip() else repr(each) for each in own if each not in theirs)
-            yield from sentence("classes", f"names in {name} that {other} lacks", absent)
+            absent = (legible(each) for each in own if each not in theirs)
+            what = f"names in {name} that {other} lacks; give both files all classes, spelt alike"
+            yield from sentence("classes", what, absent)
+
+
+def legible(name: str) -> str:
+    """A name as it is, or as Python writes it where another name would look the same."""
+    return name if name == unicodedata.normalize("NFC", name.strip()) else ascii(name)
 
 
 def remarks(where: str, coco: Coco, kept: Boxed) -> Iterator[str]:

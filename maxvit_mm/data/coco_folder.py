@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
-from .coco_geometry import area_remarks, box_problems, box_remarks, mask_problems
+from .coco_geometry import area_remarks, mask_problems
 from .images_on_disk import Decoder, image_problems, image_remarks, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
 from .memory import Memory, one_at_a_time
@@ -150,9 +151,9 @@ class Check:
         self.tally: dict[str, int] = {}  # instances of each class
         memory = Memory(file, name, masks, *decoder, only)
         if not self.remembered(memory):
-            coco = load(self.where, file, self.problems, self.notes)
-            if coco is not None:
-                self.look(coco, memory)
+            found = load(self.where, file, self.problems, self.notes)
+            if found is not None:
+                self.look(*found, memory)
 
     def remembered(self, memory: Memory) -> bool:
         """Take what an earlier check found, if neither annotations nor images have changed since."""
@@ -167,31 +168,34 @@ class Check:
         vars(self).update(findings)
         return True
 
-    def look(self, coco: Coco, memory: Memory) -> None:
+    def look(self, coco: Coco, incomplete: set[str], memory: Memory) -> None:
         """Every check, of entries, images, boxes and masks."""
         names = [image["file_name"] for image in coco["images"]]
         self.folder = self.image_folder(names)
         now = stamps(self.folder, names)
         seen = memory.images(self.folder, self.decoder, now)
         seen |= look_at_all(self.folder, [name for name in now if name not in seen], self.decoder)
-        self.problems += entry_problems(self.where, coco)
+        self.problems += entry_problems(self.where, coco, incomplete)
         self.problems += image_problems(self.where, self.folder, coco["images"], seen)
         self.notes += image_remarks(self.where, seen)
-        self.look_at_objects(coco)
+        self.look_at_objects(coco, whole=not incomplete)
         kept = ("notes", "classes", "images", "tally", "left", "most")
         findings = {name: getattr(self, name) for name in kept}
         memory.keep(self.folder, self.decoder, now, seen, None if self.problems else findings)
 
-    def look_at_objects(self, coco: Coco) -> None:
+    def look_at_objects(self, coco: Coco, whole: bool) -> None:
+        """Boxes, masks and areas; where entries were left out, what is left of the `whole` tells nothing."""
         boxed, to_train = with_images(coco), self.name == "train"
         kept, rest = sort_out(boxed, to_train)
-        units = list(box_problems(self.where, boxed))
-        self.problems += units
-        (self.problems if self.masks else self.notes).extend(mask_problems(self.where, boxed, self.masks))
+        reading = other_reading(self.where, boxed)
+        boxes = [reading] if reading else list(outside_boxes(self.where, boxed))
+        self.problems += boxes
+        of_masks = mask_problems(self.where, boxed, self.masks, known_boxes=reading is None)
+        (self.problems if self.masks else self.notes).extend(of_masks)
         said = list(left_out(self.where, to_train, kept, rest))
-        nothing = list(nothing_left(self.where, to_train, coco, kept))
-        (self.problems if nothing and not units else self.notes).extend(said)
-        self.problems += [] if units else nothing
+        nothing = list(nothing_left(self.where, to_train, coco, kept)) if whole and not boxes else []
+        (self.problems if nothing else self.notes).extend(said)
+        self.problems += nothing
         if to_train:
             self.notes += empty_images(self.where, coco, kept, self.only)
         self.notes += [*box_remarks(self.where, boxed), *area_remarks(self.where, boxed)]

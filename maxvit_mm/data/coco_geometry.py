@@ -1,4 +1,4 @@
-"""Boxes, masks and areas, held against their image and against each other: a sentence for each thing wrong.
+"""Masks and areas, held against their image and their box: a sentence for each thing wrong.
 
 All are in pixels.
 """
@@ -9,85 +9,23 @@ from math import isfinite
 from operator import mul
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as rle
 
 from .coco_entries import Boxed, Entry, sentence
 
 SLACK = 1  # pixels beyond the border: a tool that counts from 1 or rounds is no reason to refuse
-SHARES = "boxes are shares of the image (0 to 1), and COCO has pixels: multiply x and width by the image's"
-PERCENT = "boxes look like per cent of the image (all within 100), and COCO has pixels"
-CORNERS = "; they look like [x1, y1, x2, y2]: write x2 - x1 for the width and y2 - y1 for the height"
-
-
-def box_problems(where: str, boxed: Boxed) -> Iterator[str]:
-    """Boxes in another unit, or that leave their image."""
-    x, y, w, h, width, height = as_columns(boxed)
-    if len(x) and max((x + w).max(), (y + h).max()) <= 1.001:
-        yield f"{where}: {SHARES} width, y and height by its height ({len(x):,})"
-        return
-    if are_corners(boxed):
-        told = "masks" if has_masks(boxed) else "areas"
-        yield (
-            f"{where}: boxes are [x1, y1, x2, y2], as their {told} tell: write x2 - x1 for the width and "
-            f"y2 - y1 for the height ({len(x):,})"
-        )
-        return
-    right, bottom = width + SLACK, height + SLACK
-    outside = (x < -SLACK) | (y < -SLACK) | (x + w > right) | (y + h > bottom)
-    corners = ((w > x) & (h > y) & (w <= right) & (h <= bottom)).all()
-    named = (f"{located(*boxed[i])} {boxed[i][0]['bbox']}" for i in np.flatnonzero(outside))
-    what = "boxes [x, y, width, height] that reach outside their image"
-    yield from (s + CORNERS * bool(corners) for s in sentence(where, what, named))
-
-
-def has_masks(boxed: Boxed) -> bool:
-    return any(annotation.get("segmentation") for annotation, _ in boxed)
-
-
-def are_corners(boxed: Boxed) -> bool:
-    """Whether nearly all boxes are written as two corners: then masks end there, or areas are theirs."""
-    as_corners = as_sides = 0
-    for annotation, image in boxed:
-        x, y, w, h = annotation["bbox"]
-        mask = annotation.get("segmentation")
-        if mask and not mask_fault(mask, image["width"], image["height"]):
-            _, _, right, bottom = extent(mask)
-            as_corners += abs(right - w) <= SLACK and abs(bottom - h) <= SLACK
-            as_sides += abs(right - x - w) <= SLACK and abs(bottom - y - h) <= SLACK
-        elif annotation["area"] > 0:
-            as_corners += close(annotation["area"], (w - x) * (h - y)) and w > x and h > y
-            as_sides += close(annotation["area"], w * h)
-    return as_corners > 0.9 * len(boxed) and as_sides < 0.5 * len(boxed)
-
-
-def close(a: float, b: float) -> bool:
-    return abs(a - b) <= 0.01 * abs(b)
-
-
-def box_remarks(where: str, boxed: Boxed) -> Iterator[str]:
-    """Boxes that are probably in another unit, though no single one is impossible."""
-    x, y, w, h, width, height = as_columns(boxed)
-    ends = np.concatenate([x + w, y + h])
-    if len(x) >= 8 and np.minimum(width, height).min() > 200 and 90 < ends.max() <= 100:
-        yield f"{where}: {PERCENT} ({len(x):,})"
-    if len(x) >= 20 and max(((x + w) / width).max(), ((y + h) / height).max()) < 0.6:
-        what = "boxes all lie in the upper left part of their images, as if they were made on smaller ones"
-        yield f"{where}: {what} ({len(x):,})"
-
-
-def as_columns(boxed: Boxed) -> np.ndarray:
-    """[6, n]: x, y, width and height of each box, width and height of its image."""
-    rows = [(*annotation["bbox"], image["width"], image["height"]) for annotation, image in boxed]
-    return np.array(rows, dtype=float).reshape(-1, 6).T
 
 
 def located(annotation: Entry, image: Entry) -> str:
     return f"{annotation['id']} in {image['file_name']} ({image['width']}x{image['height']})"
 
 
-def mask_problems(where: str, boxed: Boxed, needed: bool) -> Iterator[str]:
-    """Masks that are absent though `needed`, malformed, outside their image or outside their box."""
+def mask_problems(where: str, boxed: Boxed, needed: bool, known_boxes: bool = True) -> Iterator[str]:
+    """Masks that are absent though `needed`, malformed, outside their image or outside their box.
+
+    Args:
+        known_boxes: whether boxes are what COCO means by them, so that masks can be held against them.
+    """
     faults, sound = defaultdict(list), []
     for annotation, image in boxed:
         mask = annotation.get("segmentation")
@@ -100,9 +38,11 @@ def mask_problems(where: str, boxed: Boxed, needed: bool) -> Iterator[str]:
     for fault, faulty in faults.items():
         named = (located(annotation, image) for annotation, image in faulty)
         yield from sentence(where, f"annotations that {fault}", named)
-    strays = (pair for pair in sound if overlap(pair[0]) < 0.5)
+    strays = [pair for pair in sound if known_boxes and overlap(pair[0]) < 0.5]
     named = (f"{located(*pair)} {pair[0]['bbox']}" for pair in strays)
     what = "masks of which less than half lies in their own box [x, y, width, height]"
+    if all(isinstance(annotation["segmentation"], dict) for annotation, _ in strays):
+        what += "; run lengths go down one column after another, not along rows"
     yield from sentence(where, what, named)
 
 
@@ -178,7 +118,9 @@ def decode_runs(text: str) -> list[int] | None:
 
 def mask_fault(mask: Any, width: int, height: int) -> str | None:
     """What is wrong with polygons [[x, y, x, y, ...], ...] or run lengths, if anything is."""
-    malformed = "have a segmentation that is neither polygons nor run lengths"
+    malformed = (
+        "have a segmentation that is neither polygons nor run lengths (polygons: [[x1, y1, x2, y2, ...]])"
+    )
     if not mask:
         return (
             "have no segmentation, though the model trains masks; take a config without masks, such as "
@@ -195,13 +137,15 @@ def mask_fault(mask: Any, width: int, height: int) -> str | None:
         return None if fits else "have run lengths that do not add up to their image's pixels"
     try:
         for polygon in mask:
+            if type(polygon) is not list or not {int, float}.issuperset(map(type, polygon)):
+                return malformed
             if len(polygon) < 6:
-                return "have a polygon of fewer than 3 points"
+                return "have a polygon of fewer than 3 points, [x1, y1, x2, y2, x3, y3]: leave it out"
             if len(polygon) % 2 or not isfinite(sum(polygon)):
                 return malformed
             x, y = polygon[::2], polygon[1::2]
             if min(polygon) < -SLACK or max(x) > width + SLACK or max(y) > height + SLACK:
                 return "have a mask that reaches outside their image"
-    except TypeError:
+    except (TypeError, OverflowError):
         return malformed
     return None

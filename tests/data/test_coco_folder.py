@@ -135,6 +135,9 @@ def test_what_is_no_annotation_file_is_refused(tmp_path, text, said):
     assert "val (annotations/instances_val2017.json)" in refusal(tmp_path)
 
 
+HUGE = 10**400  # JSON has whole numbers of any length
+ROWS = {"size": [32, 48], "counts": [48 * 2 + 2, *[10, 38] * 9, 10, 1000]}
+ROWS["counts"][-1] += 32 * 48 - sum(ROWS["counts"])
 RUNS = {"size": [32, 48], "counts": [100, 20, 32 * 48 - 120]}
 CUT = {
     "size": [32, 48],
@@ -143,10 +146,10 @@ CUT = {
 
 # The list, the place in it, what it is changed to; None takes the key away. What must be said.
 FAULTS = {
-    "image id twice": ("images", 1, {"id": 1}, "images that share their 'id' with another (1): 1"),
+    "image id twice": ("images", 1, {"id": 1}, "their 'id' with another; list each once (1): 1"),
     "file name twice": ("images", 1, {"file_name": "v1.jpg"}, "share their 'file_name'"),
     "annotation id twice": ("annotations", 1, {"id": 1}, "annotations that share their 'id'"),
-    "class twice": ("categories", 1, {"name": "cat"}, "share their 'name' with another (1): cat"),
+    "class twice": ("categories", 1, {"name": "cat"}, "merge them or name them apart (1): cat"),
     "unknown image": ("annotations", 0, {"image_id": 9}, "not among the images (1): 1 (9)"),
     "unknown class": ("annotations", 0, {"category_id": 9}, "not among the categories (1): 1 (9)"),
     "no file name": ("images", 0, {"file_name": None}, "'file_name' is not a name (1): 1"),
@@ -158,15 +161,23 @@ FAULTS = {
     "not a number": ("annotations", 0, {"bbox": [1, 2, 3, float("nan")]}, "'bbox' is not"),
     "negative width": ("annotations", 0, {"bbox": [9, 9, -3, 3]}, "'bbox' is not"),
     "box outside": ("annotations", 2, {"bbox": [45, 2, 9, 9]}, "3 in v2.jpg (48x32) [45, 2, 9, 9]"),
-    "text for an area": ("annotations", 0, {"area": "100"}, "'area' is not a number of square pixels (1): 1"),
-    "text for a flag": ("annotations", 0, {"iscrowd": "0"}, "'iscrowd' is not 0 or 1 (1): 1"),
-    "another flag as text": ("annotations", 0, {"ignore": "false"}, "'ignore' is not 0 or 1 (1): 1"),
-    "a truth for an id": ("annotations", 0, {"id": True}, "'id' is not a whole number (1): True"),
-    "half an id": ("images", 0, {"id": 1.5}, "'id' is not a whole number (1): v1.jpg"),
+    "text for an area": ("annotations", 0, {"area": "100"}, "'area' is not a number of square pixels; leave"),
+    "text for a flag": ("annotations", 0, {"iscrowd": "0"}, "'iscrowd' is not 0 or 1; text and"),
+    "another flag as text": ("annotations", 0, {"ignore": "false"}, "'ignore' is not 0 or 1; text and"),
+    "a truth for an id": ("annotations", 0, {"id": True}, "text, null and true are none (1): True"),
+    "half an id": ("images", 0, {"id": 1.5}, "'id' is not a whole number, such as 7;"),
     "mask beside its box": ("annotations", 0, {"bbox": [20, 2, 10, 10]}, "less than half lies in their"),
     "corners for a box": ("annotations", 0, {"bbox": [30, 20, 40, 30]}, "that reach outside"),
     "no mask": ("annotations", 0, {"segmentation": None}, "have no segmentation, though"),
-    "two points": ("annotations", 0, {"segmentation": [[1, 2, 3, 4]]}, "fewer than 3 points (1)"),
+    "two points": ("annotations", 0, {"segmentation": [[1, 2, 3, 4]]}, "x3, y3]: leave it out (1)"),
+    "pairs of numbers as text": ("annotations", 0, {"segmentation": [["1", "2"]]}, "neither polygons"),
+    "text for polygons": ("annotations", 0, {"segmentation": "[[1, 2]]"}, "neither polygons"),
+    "truths for polygons": ("annotations", 0, {"segmentation": [[True] * 6]}, "neither polygons"),
+    "a mask beyond doubles": ("annotations", 0, {"segmentation": [[1.5, 2, 3, 4, 5, HUGE]]}, "neither"),
+    "a box beyond doubles": ("annotations", 0, {"bbox": [1, 2, 3, HUGE]}, "'bbox' is not"),
+    "an id beyond doubles": ("annotations", 0, {"id": HUGE}, "'id' is not a whole number"),
+    "an area beyond doubles": ("annotations", 0, {"area": HUGE}, "'area' is not a number"),
+    "runs along rows": ("annotations", 0, {"segmentation": ROWS}, "go down one column after another"),
     "half a point": ("annotations", 0, {"segmentation": [[1] * 7]}, "neither polygons nor run"),
     "flat polygon": ("annotations", 0, {"segmentation": SQUARE[0]}, "neither polygons nor run"),
     "polygon outside": ("annotations", 0, {"segmentation": [[0, 0, 9, 0, 9, 35]]}, "reaches out"),
@@ -237,8 +248,8 @@ def test_classes_of_one_split_only_are_named(tmp_path):
     content = coco("v")
     content["categories"][1]["name"] = "wolf"
     message = refusal(folder(tmp_path, val=content))
-    assert "names in train that val lacks (1): dog" in message
-    assert "names in val that train lacks (1): wolf" in message
+    assert "names in train that val lacks; give both files all classes, spelt alike (1): dog" in message
+    assert "spelt alike (1): wolf" in message
 
 
 def test_the_same_classes_may_stand_in_another_order(tmp_path):
@@ -405,6 +416,101 @@ def test_corners_for_a_box_are_suspected_where_all_could_be_and_some_leave_the_i
     assert "they look like [x1, y1, x2, y2]" in refusal(folder(tmp_path, val=content), masks=False)
 
 
+PLACES = ([300, 20, 85, 65], [20, 200, 130, 50], [190, 240, 60, 34])  # in an image of 400x300
+WRITTEN = {
+    "corners": (lambda x, y, w, h: [x, y, x + w, y + h], "[x1, y1, x2, y2]", "x2 - x1 for the width"),
+    "centres": (lambda x, y, w, h: [x + w / 2, y + h / 2, w, h], "[centre x, centre y", "subtract half"),
+    "rows first": (lambda x, y, w, h: [y, x, y + h, x + w], "[y1, x1, y2, x2]", "write [x1, y1, x2 - x1"),
+    "by axis": (lambda x, y, w, h: [x, x + w, y, y + h], "[x1, x2, y1, y2]", "write [x1, y1, x2 - x1"),
+    "exchanged": (lambda x, y, w, h: [y, x, h, w], "[y, x, height, width]", "write [x, y, width, height]"),
+    "shares": (lambda *box: in_unit(1, *box), "shares of the image (0 to 1)", "multiply x and width"),
+    "per cent": (lambda *box: in_unit(100, *box), "per cent of the image", "and divide by 100"),
+    "YOLO": (
+        lambda x, y, w, h: in_unit(1, x + w / 2, y + h / 2, w, h),
+        "[centre x, centre y, width, height] in shares of the image",
+        "its height; then subtract half",
+    ),
+    "thousandths": (
+        lambda x, y, w, h: [1000 * y / 300, 1000 * x / 400, 1000 * (y + h) / 300, 1000 * (x + w) / 400],
+        "[y1, x1, y2, x2] in thousandths",
+        "divide by 1000; then write",
+    ),
+}
+
+
+def in_unit(whole, x, y, w, h):
+    return [round(whole * value, 3) for value in (x / 400, y / 300, w / 400, h / 300)]
+
+
+def placed(split, write, masks=True):
+    """Three objects in a large image, their boxes written in some way."""
+    content = many(split, [0, 0, 1, 1])
+    content["annotations"] = content["annotations"][:3]
+    for annotation, (x, y, w, h) in zip(content["annotations"], PLACES, strict=True):
+        annotation |= {"bbox": write(x, y, w, h), "area": w * h}
+        if masks:
+            annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    return content
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+def test_boxes_in_another_order_or_unit_are_told_by_their_masks(tmp_path, way):
+    write, said, remedy = WRITTEN[way]
+    Image.new("RGB", (400, 300)).save(folder(tmp_path, val=placed("v", write)) / "val2017/v1.jpg")
+    message = refusal(tmp_path)
+    assert f"boxes are {said}" in message or f"in {said}" in message
+    assert "as their masks tell" in message
+    assert remedy in message
+    assert "less than half" not in message
+    assert "nothing is left" not in message
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ("YOLO", "shares of the image (0 to 1), and COCO has pixels"),
+        ("YOLO", "(3); they look like [centre x, centre y, width, height]: then subtract half"),
+        ("shares", "shares of the image (0 to 1)"),
+        ("per cent", "per cent of the image, as their areas tell: multiply"),
+        ("rows first", "boxes are [y1, x1, y2, x2], as their areas tell"),
+    ],
+)
+def test_without_masks_areas_tell_or_the_numbers_alone(tmp_path, way, said):
+    content = placed("v", WRITTEN[way][0], masks=False)
+    if way in ("YOLO", "shares"):
+        for annotation in content["annotations"]:
+            annotation["area"] = annotation["bbox"][2] * annotation["bbox"][3]
+    Image.new("RGB", (400, 300)).save(folder(tmp_path, val=content) / "val2017/v1.jpg")
+    assert said in refusal(tmp_path, masks=False)
+
+
+def test_masks_that_begin_at_the_corner_of_their_box_say_nothing_about_the_box(tmp_path):
+    content = placed("v", lambda *box: list(box))
+    for annotation in content["annotations"]:
+        w, h = annotation["bbox"][2:]
+        annotation["segmentation"] = [[0, 0, w, 0, w, h, 0, h]]
+    Image.new("RGB", (400, 300)).save(folder(tmp_path, val=content) / "val2017/v1.jpg")
+    assert "boxes are" not in refusal(tmp_path)
+
+
+def test_an_unsound_list_is_not_blamed_on_what_points_to_it(tmp_path):
+    content = coco("v")
+    for image in content["images"]:
+        image["id"] = str(image["id"])
+    message = refusal(folder(tmp_path, val=content))
+    assert "images whose 'id' is not a whole number" in message
+    assert "not among the images" not in message
+    assert "nothing is left" not in message
+
+
+def test_names_that_only_look_alike_are_told_apart(tmp_path):
+    train, val = coco("t"), coco("v")
+    train["categories"][0]["name"], val["categories"][0]["name"] = "caf\u00e9", "cafe\u0301"
+    message = refusal(folder(tmp_path, train, val))
+    assert "(1): caf\u00e9" in message
+    assert r"(1): 'cafe\u0301'" in message
+
+
 def many(split, box, size=(400, 300)):
     """A split of 30 objects in a large image."""
     content = coco(split)
@@ -435,8 +541,8 @@ def test_a_blank_at_the_end_of_a_class_is_seen(tmp_path):
     content = coco("v")
     content["categories"][0]["name"] = "cat "
     message = refusal(folder(tmp_path, val=content))
-    assert "names in train that val lacks (1): cat\n" in message
-    assert "names in val that train lacks (1): 'cat '" in message
+    assert "spelt alike (1): cat\n" in message
+    assert "spelt alike (1): 'cat '" in message
 
 
 def test_images_without_an_object_are_noted_with_the_way_to_keep_them(tmp_path):
