@@ -60,6 +60,7 @@ def classes_of_checkpoint(checkpoint: dict[str, Any]) -> Sequence[str] | None:
     for holder in (about if isinstance(about, dict) else {}, meta):
         for key in ("classes", "CLASSES"):
             names = holder.get(key)
+            names = (names,) if isinstance(names, str) else names  # ('cat') is a text in Python
             if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
                 return names
     return None

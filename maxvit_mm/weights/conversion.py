@@ -23,6 +23,7 @@ from .normalization import (
     normalization_of,
 )
 from .origins import ORIGINS, recognise
+from .wrappings import is_average
 
 
 class Converted(NamedTuple):
@@ -61,7 +62,7 @@ def convert(
         found, before, note = read_weights(name, average=average)
     origin = recognise(found)
     if origin is None:
-        found, outside = below_a_prefix(found, name)
+        found, outside = below_a_prefix(found, name, average)
         note = "; ".join(filter(None, [note, outside]))
         origin = recognise(found)
     if origin is None:
@@ -98,8 +99,11 @@ def convert(
     return Converted(weights, architecture, title, digest, len(found), note)
 
 
-def below_a_prefix(tensors: dict[str, Tensor], source: str) -> tuple[dict[str, Tensor], str]:
+def below_a_prefix(tensors: dict[str, Tensor], source: str, average: bool) -> tuple[dict[str, Tensor], str]:
     """The network among other tensors, such as a loss's: its names begin alike.
+
+    Args:
+        average: of weights and their moving average, one below each beginning, take the average.
 
     Returns:
         its tensors without that beginning, and a note on the others; where there is none, all as they are.
@@ -115,12 +119,17 @@ def below_a_prefix(tensors: dict[str, Tensor], source: str) -> tuple[dict[str, T
             found[beginning] = inside
     if not found:
         return tensors, ""
+    among = ""
+    if len(found) == 2 and len({is_average(beginning) for beginning in found}) == 2:
+        among = "the average, " if average else "the raw weights, "
+        found = {b: inside for b, inside in found.items() if is_average(b) == average}
     if len(found) > 1:
         raise CheckpointError(
             f"{source} holds {len(found)} MaxViTs, below {', '.join(sorted(found))}: keep one of them"
         )
     ((beginning, inside),) = found.items()
-    return inside, f"what is below '{beginning}'; {len(tensors) - len(inside)} other tensors were left out"
+    others = len(tensors) - len(inside)
+    return inside, f"{among}what is below '{beginning}'; {others} other tensors were left out"
 
 
 def without_half_a_head(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from .checkpoint import CheckpointError
 # Where scripts keep the moving average of the weights (EMA), which is what they evaluate and release:
 # timm's training, torchvision's, DINO's and others.
 AVERAGES = ("state_dict_ema", "model_ema", "model_ema_state_dict", "ema_state_dict", "ema_model", "ema")
-# Where they keep the weights themselves.
-RAW = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
+# Where they keep the weights themselves; DeepSpeed under 'module'.
+RAW = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights", "module")
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "ema.", "ema_model.")
 COUNTERS = ("n_averaged", "steps", "num_updates")  # of averages, beside the weights
 DEEPEST = 4  # mappings inside mappings
@@ -61,7 +61,9 @@ def find_state(checkpoint: Any, filename: str, average: bool = True) -> State:
         else:
             break
         node = node[key]
-    raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors")
+    keys = [str(key) for key, value in node.items() if is_state(value)] if isinstance(node, dict) else []
+    way_on = f"; it has one below {' and '.join(map(repr, keys))}: save that alone" if keys else ""
+    raise CheckpointError(f"{filename} holds no state dict, a mapping of names to tensors{way_on}")
 
 
 def is_state(node: Any) -> bool:
@@ -88,6 +90,12 @@ def plain(state: dict[str, Any]) -> dict[str, Tensor]:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
         state = {name: value for name, value in state.items() if name not in COUNTERS}
     return state
+
+
+def is_average(beginning: str) -> bool:
+    """Whether names that begin so, such as 'ema_model.', are of an average."""
+    parts = beginning.removesuffix(".").split(".")
+    return any(part in AVERAGES or "ema" in part.lower().split("_") for part in parts)
 
 
 def is_odd(tensor: Tensor) -> bool:

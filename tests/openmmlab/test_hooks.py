@@ -104,6 +104,14 @@ def test_a_checkpoint_that_does_not_tell_its_classes_passes(meta):
     ClassNamesHook().after_load_checkpoint(started(test=Loop("cat", "dog")), dict(meta=meta))
 
 
+def test_one_class_may_be_kept_as_a_text():
+    """As MMDetection 2 did for `classes=("cat")`."""
+    checkpoint = dict(meta=dict(CLASSES="cat"))
+    ClassNamesHook().after_load_checkpoint(started(test=Loop("cat")), checkpoint)
+    with pytest.raises(CheckpointError, match="on the classes cat, and here they are dog"):
+        ClassNamesHook().after_load_checkpoint(started(test=Loop("dog")), checkpoint)
+
+
 @pytest.mark.parametrize("checkpoint", [checkpoint_of("cat", "dog"), dict(meta=dict(CLASSES=("cat", "dog")))])
 def test_the_same_classes_pass_and_are_found_where_older_versions_keep_them(checkpoint):
     ClassNamesHook().after_load_checkpoint(started(test=Loop("cat", "dog")), checkpoint)

@@ -496,6 +496,22 @@ def test_of_two_networks_neither_is_taken(tmp_path):
     assert "2 MaxViTs, below student., teacher.: keep one" in refusal(tmp_path / "w.pth", tmp_path / "o.pth")
 
 
+def test_of_an_average_and_its_weights_below_one_name_each_the_average_is_taken_and_said(tmp_path, capsys):
+    raw = load_file(TIMM)
+    mean = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in raw.items()}
+    state = {f"online_model.{name}": tensor for name, tensor in raw.items()}
+    state |= {f"ema_model.{name}": tensor for name, tensor in mean.items()}
+    torch.save(state, tmp_path / "w.pth")
+    taken = {}
+    for options in ((), ("--no-average",)):
+        main([str(tmp_path / "w.pth"), str(tmp_path / "o.pth"), "--normalization", "imagenet", *options])
+        taken[options] = read_weights(str(tmp_path / "o.pth")).tensors["trunk.stem.conv1.bias"]
+    said = capsys.readouterr().out
+    assert "the average, what is below 'ema_model.'" in said
+    assert "the raw weights, what is below 'online_model.'" in said
+    assert taken[()].equal(taken[("--no-average",)] + 1)
+
+
 def test_the_average_of_a_training_is_taken_and_said(tmp_path, capsys):
     raw = load_file(TIMM)
     mean = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in raw.items()}

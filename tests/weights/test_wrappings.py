@@ -29,6 +29,7 @@ SCRIPTS = {  # what is in the file; whether the raw weights or the average are i
     "wrapped twice": ({"checkpoint": 1, "model": {"state_dict": RAW}}, "raw"),
     "timm with an average": ({"state_dict": RAW, "state_dict_ema": MEAN, "metric": 80.1}, "both"),
     "torchvision with an average": ({"model": RAW, "model_ema": COUNTED}, "both"),
+    "DeepSpeed": ({"module": RAW, "ds_version": "0.14", "global_steps": 3}, "raw"),
     "an average inside": ({"model": RAW, "ema": {"updates": 7, "state_dict": MEAN}}, "both"),
     "an average alone": ({"model_ema": COUNTED}, "average"),
     "MMEngine with an average": ({"state_dict": MEAN, "ema_state_dict": RAW, "message_hub": {}}, "average"),
@@ -53,6 +54,11 @@ def test_the_average_is_taken_and_said_where_a_file_holds_both(script, average):
 def test_what_holds_no_weights_is_refused(content):
     with pytest.raises(CheckpointError, match="holds no state dict"):
         find_state(content, "w.pth")
+
+
+def test_weights_under_other_names_are_pointed_at():
+    with pytest.raises(CheckpointError, match="it has one below 'student' and 'teacher': save that alone"):
+        find_state({"student": RAW, "teacher": MEAN, "epoch": 3}, "w.pth")
 
 
 def test_a_command_line_beside_the_weights_is_data(tmp_path):
