@@ -46,7 +46,7 @@ def is_flag(value: Any) -> bool:
 
 Need = tuple[Callable[[Any], bool], str]  # whether a value is sound, and what it should be
 WHOLE: Need = (is_whole, "a whole number, such as 7; text, null and true are none")
-SIDE: Need = (is_side, "a whole number of pixels")
+SIDE: Need = (is_side, "a whole number of pixels above 0")
 CROWD: Need = (is_flag, "0 or 1; text and null are neither: write 0 for an object, 1 for a crowd")
 IGNORE: Need = (is_flag, "0 or 1; text and null are neither: write 0 for an object that counts")
 NEEDED: dict[str, dict[str, Need]] = {  # read by MMDetection's CocoDataset and pycocotools' COCOeval
@@ -88,7 +88,7 @@ def parse(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
     except UnicodeDecodeError as error:
-        raise ValueError(f"not in UTF-8 ({error})") from error
+        raise ValueError(f"not in UTF-8 ({error}): save it so") from error
     except RecursionError as error:
         raise ValueError("its lists are too deep") from error
     except ValueError as error:
@@ -142,7 +142,9 @@ def load(where: str, file: Path, problems: list[str], notes: list[str]) -> tuple
         return None
     content = content if isinstance(content, dict) else {}
     if wrong := [kind for kind in NEEDED if not isinstance(content.get(kind), list)]:
-        problems.append(f"{where}: not a COCO annotation file, it has no list {', '.join(wrong)}")
+        problems.append(
+            f"{where}: not a COCO annotation file, it has no list {', '.join(wrong)}: export it as COCO"
+        )
         return None
     if without := as_meant(content)["area"]:
         notes.append(

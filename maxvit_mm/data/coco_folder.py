@@ -112,7 +112,9 @@ def inspect(
     for name in names:
         file = find_annotations(root, name)
         if file is None:
-            problems.append(f"{name}: no annotation file; looked for {', '.join(places(name))}")
+            problems.append(
+                f"{name}: no annotation file; looked for {', '.join(places(name))}{others(root, names)}"
+            )
         else:
             with one_at_a_time(file):
                 check = Check(root, name, file, masks, decoder or Decoder(), only or Filter())
@@ -130,6 +132,14 @@ def inspect(
 def find_annotations(root: Path, name: str) -> Path | None:
     """The annotation file of a split, if there is one."""
     return next((root / path for path in places(name) if (root / path).is_file()), None)
+
+
+def others(root: Path, names: Sequence[str]) -> str:
+    """A hint at JSON files that are there under names of their own, as CVAT and Label Studio give them."""
+    taken = {find_annotations(root, name) for name in names}
+    found = (path for depth in ("*", "*/*", "*/*/*") for path in sorted(root.glob(f"{depth}.json")))
+    there = [str(path.relative_to(root)) for path in found if path not in taken][:5]
+    return f"; there is {', '.join(there)}: rename what is the split's" if there else ""
 
 
 def places(name: str) -> list[str]:

@@ -42,7 +42,7 @@ def mask_problems(where: str, boxed: Boxed, needed: bool, known_boxes: bool = Tr
     named = (f"{located(*pair)} {pair[0]['bbox']}" for pair in strays)
     what = "masks of which less than half lies in their own box [x, y, width, height]"
     if all(isinstance(annotation["segmentation"], dict) for annotation, _ in strays):
-        what += "; run lengths go down one column after another, not along rows"
+        what += "; run lengths begin with the background and go down one column after another"
     yield from sentence(where, what, named)
 
 

@@ -1,12 +1,13 @@
 """Images on disk, each decoded once by what will decode it in training: a sentence for each thing wrong."""
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from threading import Lock
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from .coco_entries import Entry, sentence
 Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
 OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
 DEEP = 8  # bits that a channel keeps
+READ_BY_ALL = ("JPEG", "PNG", "WEBP", "BMP")
 LARGE = 5 * 10**7  # pixels, from which on images are decoded one at a time, to spare memory
 ALONE = Lock()
 
@@ -79,7 +81,9 @@ def quiet_decoders() -> Iterator[None]:
     cv2.utils.logging.setLogLevel(0)
     Image.MAX_IMAGE_PIXELS = None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, on broken EXIF data, name no file
+            yield
     finally:
         cv2.utils.logging.setLogLevel(level)
         Image.MAX_IMAGE_PIXELS = most
@@ -121,11 +125,12 @@ def decoded(content: bytes, decoder: Decoder) -> Seen:
     fault, remark = depth(content, kind, mode) if eight else ("", "")
     if fault:
         return Seen(fault=fault)
-    if image is None:
-        other = f", though Pillow knows them as {kind}: write them as JPEG or PNG" if kind and whole else ""
-        return Seen(fault=f"are not readable as images by {decoder.backend}, which training uses{other}")
-    if not whole:
+    if not whole or (image is None and kind in READ_BY_ALL):
         return Seen(fault="are damaged or cut short: copy or download them again")
+    if image is None:
+        other = f", though Pillow knows them as {kind}" if kind else ""
+        unknown = f"are not readable as images by {decoder.backend}, which training uses{other}"
+        return Seen(fault=f"{unknown}: write them as JPEG or PNG")
     height, width = image.shape[:2]
     if not remark and mode in ("RGBA", "LA", "PA") and decoder.color_type == "color" and see_through(content):
         remark = "are transparent in part, where training shows the colours beneath"
@@ -183,7 +188,8 @@ def see_through(content: bytes) -> bool:
 def image_problems(where: str, folder: Path, images: list[Entry], seen: dict[str, Seen]) -> Iterator[str]:
     """Images that are not on disk, cannot be read, or are not of the stated size."""
     missing = (image["file_name"] for image in images if image["file_name"] not in seen)
-    yield from sentence(where, f"images missing from {folder}", missing)
+    what = f"images missing from {folder}"
+    yield from (s + alike(folder, images, seen) for s in sentence(where, what, missing))
     faults, resized, turned = defaultdict(list), [], 0
     for image in (image for image in images if image["file_name"] in seen):
         found, stated = seen[image["file_name"]], (image["width"], image["height"])
@@ -206,6 +212,16 @@ def image_problems(where: str, folder: Path, images: list[Entry], seen: dict[str
     )
     what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take and MMDetection does not train on"
     yield from sentence(where, what, small)
+
+
+def alike(folder: Path, images: list[Entry], seen: dict[str, Seen]) -> str:
+    """A hint where a file has the name of a missing one, less its folders, its suffix or its case."""
+    there = {path.stem.casefold(): path.name for path in folder.iterdir() if path.is_file()}
+    for name in (image["file_name"] for image in images if image["file_name"] not in seen):
+        stem = PureWindowsPath(name).stem.strip().casefold()  # splits at both slashes
+        if stem in there:
+            return f"; for {name} there is {there[stem]}: write 'file_name' as the folder has it, with /"
+    return ""
 
 
 def image_remarks(where: str, seen: dict[str, Seen]) -> Iterator[str]:

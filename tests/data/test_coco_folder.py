@@ -100,6 +100,14 @@ def test_testing_needs_no_train_split(tmp_path):
     assert "train: no annotation file; looked for annotations/instances_train2017.json" in refusal(tmp_path)
 
 
+def test_an_annotation_file_of_another_name_is_pointed_at(tmp_path):
+    file = folder(tmp_path) / "annotations/instances_val2017.json"
+    file.rename(file.with_name("instances_default.json"))
+    said = refusal(tmp_path)
+    assert "; there is annotations/instances_default.json: rename what is the split's" in said
+    assert "instances_train2017.json: rename" not in said
+
+
 def test_the_table_gives_counts_for_every_split_and_class(tmp_path):
     table = inspect(folder(tmp_path), masks=True).describe()
     assert "2 images        3 instances  annotations/instances_train2017.json" in table
@@ -153,7 +161,7 @@ FAULTS = {
     "unknown image": ("annotations", 0, {"image_id": 9}, "not among the images (1): 1 (9)"),
     "unknown class": ("annotations", 0, {"category_id": 9}, "not among the categories (1): 1 (9)"),
     "no file name": ("images", 0, {"file_name": None}, "'file_name' is not a name (1): 1"),
-    "no width": ("images", 0, {"width": None}, "'width' is not a whole number of pixels (1): v1"),
+    "no width": ("images", 0, {"width": None}, "'width' is not a whole number of pixels above 0 (1): v1"),
     "other size": ("images", 0, {"width": 32}, "(1): v1.jpg (48x32, stated 32x32)"),
     "no box": ("annotations", 0, {"bbox": None}, "'bbox' is not [x, y, width, height]"),
     "three numbers": ("annotations", 0, {"bbox": [1, 2, 3]}, "'bbox' is not"),
@@ -177,7 +185,7 @@ FAULTS = {
     "a box beyond doubles": ("annotations", 0, {"bbox": [1, 2, 3, HUGE]}, "'bbox' is not"),
     "an id beyond doubles": ("annotations", 0, {"id": HUGE}, "'id' is not a whole number"),
     "an area beyond doubles": ("annotations", 0, {"area": HUGE}, "'area' is not a number"),
-    "runs along rows": ("annotations", 0, {"segmentation": ROWS}, "go down one column after another"),
+    "runs along rows": ("annotations", 0, {"segmentation": ROWS}, "begin with the background and go"),
     "half a point": ("annotations", 0, {"segmentation": [[1] * 7]}, "neither polygons nor run"),
     "flat polygon": ("annotations", 0, {"segmentation": SQUARE[0]}, "neither polygons nor run"),
     "polygon outside": ("annotations", 0, {"segmentation": [[0, 0, 9, 0, 9, 35]]}, "reaches out"),
@@ -224,9 +232,20 @@ def test_where_no_image_is_found_the_places_are_listed(tmp_path):
     assert "val: none of its images was found; looked in val2017, ., annotations" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "said", ["images\\t1.jpg", "C:\\day\\T1.JPG", "day/t1.jpg", "t1.png", "t1", "t1.jpg "]
+)
+def test_a_file_of_nearly_the_same_name_is_pointed_at(tmp_path, said):
+    content = coco("t")
+    folder(tmp_path, train=content)
+    content["images"][0]["file_name"] = said
+    (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(content))
+    assert f"(1): {said}; for {said} there is t1.jpg: write 'file_name'" in refusal(tmp_path)
+
+
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (folder(tmp_path) / "train2017/t1.jpg").write_text("a web page")
-    assert "not readable as images by cv2, which training uses (1): t1.jpg" in refusal(tmp_path)
+    assert "images by cv2, which training uses: write them as JPEG or PNG (1): t1.jpg" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])

@@ -1,6 +1,7 @@
 """Images as training will decode them: what cannot be, or would be another image."""
 
 import time
+import zlib
 from io import BytesIO
 
 import cv2
@@ -55,6 +56,28 @@ def test_a_format_that_only_the_other_library_knows_is_named(tmp_path):
     assert "not readable as images by cv2" in fault
     assert "Pillow knows them as PCX: write them as JPEG or PNG" in fault
     assert seen(tmp_path, encoded("PCX"), backend="pillow") == (60, 40, "", "")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\0\0\0\x18ftypheic" + bytes(99), b"<svg/>", b"version https://git-lfs"]
+)
+def test_what_neither_library_knows_is_to_be_written_anew(tmp_path, content):
+    assert "which training uses: write them as JPEG or PNG" in seen(tmp_path, content).fault
+
+
+def test_a_png_with_too_little_data_is_damaged_whatever_its_checksums_say(tmp_path):
+    short = zlib.compress(bytes(99))
+    content = encoded("PNG")
+    start = content.index(b"IDAT")
+    chunk = b"IDAT" + short
+    checked = len(short).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    assert "damaged or cut short" in seen(tmp_path, content[: start - 4] + checked + content[-12:]).fault
+
+
+def test_broken_exif_data_raise_no_warning(tmp_path, recwarn):
+    (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
+    assert look_at_all(tmp_path, ["a.jpg"], Decoder())["a.jpg"] == (60, 40, "", "")
+    assert not recwarn.list
 
 
 def test_an_image_beyond_opencvs_bounds_is_named(tmp_path, monkeypatch):
