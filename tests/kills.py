@@ -38,10 +38,6 @@ from maxvit_mm.openmmlab.hardware import use_gloo
 from maxvit_mm.openmmlab.retarget import point_config_at
 from maxvit_mm.openmmlab.shipped_configs import find_config
 
-# What takes most of a short run: the config, laid out anew for each checkpoint, and a look at the machine.
-Config.pretty_text = property(lambda cfg: "")
-mmengine.runner.runner.collect_env = dict
-
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["kills"])
 
@@ -83,6 +79,9 @@ def alone(work: Callable, arguments: tuple, log: Path, rank: int, processes: int
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
     signal.alarm(300)  # should it hang
+    # What takes most of a short run: the config, laid out for each checkpoint, and a look at the machine.
+    Config.pretty_text = property(lambda cfg: "")
+    mmengine.runner.runner.collect_env = dict
     work(*arguments)
 
 
