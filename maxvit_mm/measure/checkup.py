@@ -160,7 +160,7 @@ def batch_norm(cfg: Config, batch: int, processes: int) -> Iterator[Finding]:
     yield Finding("note", "BatchNorm", f"{text}, and is less exact below {FEW}: {way}{several}")
 
 
-def costly_findings(cfg: Config, gpus: list[int], processes: int = 1) -> Iterator[Finding]:
+def costly_findings(cfg: Config, gpus: list[int]) -> Iterator[Finding]:
     """What takes seconds: whether the detector builds, its weights fit, a step fits the GPU, what runs.
 
     Args:

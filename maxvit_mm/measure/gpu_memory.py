@@ -63,9 +63,8 @@ def memory(cfg: Config, gpus: list[int]) -> Iterator[Finding]:
     there, now = min(gpus), need(cfg, shape, optimizer, low)
     what = f"{batch} images of {shape[0]} x {shape[1]}{' in mixed precision' if low else ''}"
     text = f"a step of {what} needs {size(now.of(batch))}, the GPU has {size(there)}"
-    if (
-        now.of(batch) <= 0.9 * there
-    ):  # CUDA itself and kernels take some, and the allocator leaves some unused
+    # CUDA itself and kernels take some, and the allocator leaves some unused.
+    if now.of(batch) <= 0.9 * there:
         yield Finding("ok", "memory", text)
         return
     ways = [

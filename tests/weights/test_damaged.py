@@ -141,13 +141,16 @@ def odd_tensors():
     }
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-@pytest.mark.parametrize("odd", odd_tensors())
+# PyTorch's old files cannot hold a float8.
+WRITTEN = [
+    (odd, legacy) for odd in odd_tensors() for legacy in (False, True) if (odd, legacy) != ("float8", True)
+]
+
+
+@pytest.mark.parametrize(("odd", "legacy"), WRITTEN)
 @pytest.mark.filterwarnings("ignore")  # PyTorch's own, of what it will not have one day
 def test_a_file_with_an_odd_tensor_is_loaded_whole_or_refused(odd, legacy, tmp_path):
     value, fits = odd_tensors()[odd]
-    if legacy and odd == "float8":
-        pytest.skip("PyTorch's old files cannot hold it")
     state = {**TENSORS, "a.weight": value}
     torch.save({"state_dict": state}, tmp_path / "w.pth", _use_new_zipfile_serialization=not legacy)
     detector = Detector()
