@@ -111,13 +111,17 @@ $(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(
 SHARE = import importlib.metadata as m, sys; \
 	assert sys.prefix == sys.base_prefix and [2, 6] <= [*map(int, m.version("torch").split(".")[:2])]
 NEW = import sys; sys.version_info < (3, 10) and sys.exit("Python 3.10 or newer is needed: name one by PYTHON=")
-# Beside the oldest torch the oldest Python, of the PATH or of pyenv, where none is named.
-OLDEST = import sys; sys.version_info < (3, 11) or print("Python 3.10 is not here; a newer one takes its place: for the \
-	oldest that this package takes, put python3.10 on the PATH, or run `pyenv install 3.10`")
+# Beside the oldest torch the oldest Python, beside the fork the newest, of the PATH or of pyenv; where one is not
+# here, or PYTHON is named, $(PYTHON).
+.venv-compiled/bin/python: VERSION = 3.10
+.venv-onedl/bin/python: VERSION = 3.13
+OTHER = import sys; "{}.{}".format(*sys.version_info) == "$(VERSION)" or print("Python $(VERSION) is not here; \
+	$(PYTHON) takes its place: for the version that CI has, put python$(VERSION) on the PATH, or run `pyenv install $(VERSION)`")
 FIND = python='$(PYTHON)'
 ifeq ($(origin PYTHON),file)
-.venv-compiled/bin/python: FIND = for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python $(PYTHON); \
-	do $$python -c '' 2>/dev/null && break; done; $$python -c '$(OLDEST)'
+.venv-compiled/bin/python .venv-onedl/bin/python: FIND = for python in python$(VERSION) \
+	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(VERSION).*/bin/python ''; do $$python -c '' 2>/dev/null && break; done; \
+	[ "$$python" ] || { python='$(PYTHON)'; $$python -c '$(OTHER)'; }
 endif
 # Not where OpenMMLab's own would show through with it, beneath the fork.
 .venv-onedl/bin/python: SHARE += ; import importlib.util as u; assert not u.find_spec("mmengine")

@@ -38,7 +38,8 @@ class Clone:
             shutil.copy(ROOT / name, self.root / name)
         self.python = folder / "bin" / "python3"
         self.add_python(self.python)
-        self.add_python(self.python.with_name("python3.10"))
+        for version in ("3.10", "3.13"):
+            self.add_python(self.python.with_name(f"python{version}"))
 
     def add_python(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -229,24 +230,27 @@ def made_by(clone, target="test-compiled", *words, **variables):
     return names.read_text().splitlines()[asked(calls, "-m venv")], clone.said
 
 
-def test_the_oldest_versions_get_the_oldest_python(clone):
-    old = clone.python.with_name("python3.10")
-    assert made_by(clone) == (str(old), clone.said)
-    shutil.rmtree(clone.root / ".venv-compiled")
-    assert made_by(clone, "test-compiled", "PYTHON=python3")[0] == str(clone.python)
+@pytest.mark.parametrize(("environment", "version"), [("compiled", "3.10"), ("onedl", "3.13")])
+class TestAPythonOfItsOwn:
+    def test_is_taken_unless_another_is_named(self, clone, environment, version):
+        own = clone.python.with_name(f"python{version}")
+        assert made_by(clone, f"test-{environment}") == (str(own), clone.said)
+        shutil.rmtree(clone.root / f".venv-{environment}")
+        assert made_by(clone, f"test-{environment}", "PYTHON=python3")[0] == str(clone.python)
 
+    def test_is_found_in_pyenv_where_the_path_has_none_that_starts(
+        self, clone, environment, version, tmp_path
+    ):
+        """A shim of pyenv is on the PATH, and ends with an error where the version is not chosen."""
+        clone.python.with_name(f"python{version}").write_text("#!/bin/sh\nexit 127\n")
+        python = tmp_path / f"pyenv/versions/{version}.1/bin/python"
+        clone.add_python(python)
+        made = made_by(clone, f"test-{environment}", PYENV_ROOT=str(tmp_path / "pyenv"))[0]
+        assert made == str(python)
 
-def test_pyenvs_python_is_found_where_the_path_has_none_that_starts(clone, tmp_path):
-    """A shim of pyenv is on the PATH, and ends with an error where the version is not chosen."""
-    clone.python.with_name("python3.10").write_text("#!/bin/sh\nexit 127\n")
-    python = tmp_path / "pyenv/versions/3.10.13/bin/python"
-    clone.add_python(python)
-    assert made_by(clone, PYENV_ROOT=str(tmp_path / "pyenv"))[0] == str(python)
-
-
-def test_without_the_oldest_python_the_default_one_takes_its_place(clone, tmp_path):
-    clone.python.with_name("python3.10").write_text("#!/bin/sh\nexit 127\n")
-    assert made_by(clone, PYENV_ROOT=str(tmp_path / "none"))[0] == str(clone.python)
+    def test_is_replaced_by_the_default_one_where_there_is_none(self, clone, environment, version, tmp_path):
+        clone.python.with_name(f"python{version}").write_text("#!/bin/sh\nexit 127\n")
+        assert made_by(clone, f"test-{environment}", PYENV_ROOT=str(tmp_path))[0] == str(clone.python)
 
 
 ONEDL_MMCV = r"-m pip install -c \S+ --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv$"
