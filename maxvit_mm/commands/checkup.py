@@ -42,14 +42,17 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     argv += ["--cfg-options", *options.cfg_options] if options.cfg_options else []
     try:
         cfg, folder = read_plan(common_parser("").parse_args(argv), ("train", "val"))
-        if folder is None:
-            require_data(cfg, ["train_dataloader", "val_dataloader"])
     except SystemExit as refusal:
         about = "data" if isinstance(refusal.__cause__, DataError) else "config"
         yield Finding("problem", about, str(refusal))
         return
     yield Finding("ok", "config", f"{options.config} is read, with all options")
-    if folder is not None:
+    if folder is None:
+        try:
+            require_data(cfg, ["train_dataloader", "val_dataloader"])
+        except SystemExit as refusal:
+            yield Finding("problem", "data", str(refusal))
+    else:
         yield from of_data(folder)
         for note in notes_on_the_data(cfg, folder):
             yield Finding("note", "data", note.removeprefix("note: "))

@@ -3,39 +3,47 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 from conftest import ROOT
 from runs import PICO
 
+from maxvit_mm.commands.checkup import findings
 from maxvit_mm.commands.train import heed
 from maxvit_mm.measure.gpu_memory import Finding
 
 
-def doctor(*arguments):
-    """The exit status, and the lines."""
-    command = [sys.executable, str(ROOT / "tools/doctor.py"), *map(str, arguments), "--json"]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert ran.returncode in (0, 1), ran.stderr
-    return ran.returncode, json.loads(ran.stdout)
+def look(config=None, **options):
+    """What the doctor finds of a training, in an environment that is sound."""
+    defaults = dict(data=None, work_dir=None, cfg_options=None, gpus=None, gpu_memory=None)
+    return list(findings(Namespace(config=config, **defaults | options)))
 
 
 def test_a_config_and_a_folder_that_will_train_have_no_problem(shapes, tmp_path):
-    status, lines = doctor(PICO, "--data", shapes, "--work-dir", tmp_path, "--gpu-memory", 8)
+    options = ["--data", str(shapes), "--work-dir", str(tmp_path), "--gpu-memory", "8", "--json"]
+    command = [sys.executable, str(ROOT / "tools/doctor.py"), PICO, *options]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    lines = json.loads(ran.stdout)
     abouts = {line["about"] for line in lines}
-    assert status == 0
     assert abouts >= {"torch", "config", "data", "model", "kernels", "disk", "learning rate", "BatchNorm"}
     assert not [line for line in lines if line["level"] == "problem"]
 
 
 def test_a_bad_folder_and_an_unknown_key_are_problems(shapes, tmp_path):
-    status, lines = doctor("--data", tmp_path)
-    assert status == 1
-    assert "no annotation file" in lines[-1]["text"]
-    status, lines = doctor(PICO, "--data", shapes, "--cfg-options", "train_cfg.max_epochs=3")
-    assert status == 1
-    assert (lines[-1]["level"], lines[-1]["about"]) == ("problem", "config")
-    assert "train_cfg.max_epochs" in lines[-1]["text"]
+    (problem,) = look(data=str(tmp_path))
+    assert (problem.level, problem.about) == ("problem", "data")
+    assert "no annotation file" in problem.text
+    (problem,) = look(PICO, data=str(shapes), cfg_options=["train_cfg.max_epochs=3"])
+    assert (problem.level, problem.about) == ("problem", "config")
+    assert "train_cfg.max_epochs" in problem.text
+
+
+def test_what_needs_no_data_is_looked_at_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = look("mask_rcnn_maxvit_t_coco", gpu_memory=1)
+    assert {finding.about for finding in found if finding.level == "problem"} == {"data", "memory"}
 
 
 def test_training_says_the_notes_and_stops_at_a_problem(capsys):

@@ -77,20 +77,31 @@ PLACES = ["local", "http", "storage", "plugin"]
 
 
 def commands(shapes, path):
-    """Each way to have a checkpoint read."""
+    """Each way to have a checkpoint read, by its name."""
     data, options = ["--data", str(shapes), "--work-dir", "w"], ["--cfg-options", *TWO_STEPS]
-    yield train, PICO, *data, *options, f"load_from={path}"
-    yield train, PICO, *data, *options, *pretrained(path)
-    yield train, PICO, *data, "--resume", path, *options
-    yield evaluate, PICO, path, *data, *options
-    if "://" not in path:  # it reads local files
-        yield convert, path, "out.pth"
+    return {
+        "load": (train, PICO, *data, *options, f"load_from={path}"),
+        "start": (train, PICO, *data, *options, *pretrained(path)),
+        "resume": (train, PICO, *data, "--resume", path, *options),
+        "test": (evaluate, PICO, path, *data, *options),
+        "convert": (convert, path, "out.pth"),
+    }
+
+
+# MMEngine reads from every place by the same call: two commands for each place, each twice.
+WAYS = {
+    "local": ["load", "start", "resume", "test", "convert"],  # which reads local files only
+    "http": ["resume", "test"],
+    "storage": ["load", "test"],
+    "plugin": ["start", "resume"],
+}
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_checkpoint_that_wants_to_run_code_is_refused_by_every_command(served, shapes, place):
     path = f"{served[place]}evil.pth"
-    for command, *arguments in commands(shapes, path):
+    for way in WAYS[place]:
+        command, *arguments = commands(shapes, path)[way]
         said = refusal(command, *arguments)
         assert f"{path} holds more than tensors, and loading it could run code: it was not loaded" in said
     assert not Path("ran").exists()
@@ -116,7 +127,9 @@ def test_what_this_process_allows_elsewhere_is_not_allowed_to_a_checkpoint(serve
     assert torch.load is torch.serialization.load
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_every_command_refuses_to_reach_beyond_mmengines_log(served, shapes, place):
-    command, *arguments = list(commands(shapes, f"{served[place]}reaching.pth"))[PLACES.index(place)]
+@pytest.mark.parametrize(
+    ("place", "way"), [("local", "convert"), ("http", "load"), ("storage", "resume"), ("plugin", "test")]
+)
+def test_a_command_refuses_to_reach_beyond_mmengines_log(served, shapes, place, way):
+    command, *arguments = commands(shapes, f"{served[place]}reaching.pth")[way]
     assert "it was not loaded" in refusal(command, *arguments)

@@ -14,7 +14,7 @@ from maxvit_mm.openmmlab.resuming import steps_of
 from maxvit_mm.weights.checkpoint import load_from_local
 
 TRAININGS = list(product((True, False), (1, 2), (False, True)))
-KILLS = 5  # of each training, at random events of it; tests/campaign.py tries each
+KILLS = 3  # of each training, at random events of it; tests/campaign.py tries each
 
 
 def name_of(training):
