@@ -59,10 +59,12 @@ def disk(cfg: Config, model: nn.Module) -> Finding:
     count = (min(written, kept + 1) if kept > 0 else written) + bool(hook.get("save_best"))
     each = checkpoint_bytes(cfg, model)
     place = Path(cfg.get("work_dir") or ".").absolute()
+    there = sum(path.stat().st_size for path in place.glob("*.pth")) if cfg.get("resume") else 0
     while not place.exists():
         place = place.parent
-    free, needed = shutil.disk_usage(place).free, each * count
+    free, needed = shutil.disk_usage(place).free, max(each, each * count - there)
     text = f"{size(free)} free in {place}, {count} checkpoints of {size(each)} need {size(needed)}"
+    text += ", less what is there" if there else ""
     if free < needed:
         way = "make room, name another place with --work-dir, or keep fewer: "
         return Finding("problem", "disk", f"{text}: {way}default_hooks.checkpoint.max_keep_ckpts=1")

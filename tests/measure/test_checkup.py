@@ -72,6 +72,18 @@ def test_the_disk_has_room_for_the_checkpoints_that_are_kept(cfg, tmp_path, monk
     assert "max_keep_ckpts=1" in text
 
 
+def test_checkpoints_that_are_there_need_no_room_again(cfg, tmp_path, monkeypatch):
+    cfg.work_dir = str(tmp_path)
+    for epoch in (1, 2, 3):
+        (tmp_path / f"epoch_{epoch}.pth").write_bytes(bytes(12_000_000))
+    free(monkeypatch, 12_000_000)
+    assert cheap(cfg, "disk")[0] == {"problem"}
+    cfg.resume = True
+    assert cheap(cfg, "disk")[0] == {"ok"}
+    free(monkeypatch, 11_999_999)
+    assert cheap(cfg, "disk")[0] == {"problem"}
+
+
 def test_shared_memory_has_room_for_the_workers_batches(cfg, tmp_path, monkeypatch):
     monkeypatch.setattr(checkup, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(checkup, "disk", lambda *_: checkup.Finding("ok", "disk", ""))
