@@ -97,11 +97,11 @@ def _settings(folder: CocoFolder, split: Split) -> dict[str, Any]:
         "data_root": str(folder.root),
         "ann_file": split.annotation_file.relative_to(folder.root).as_posix(),
         "data_prefix": {"img": "" if images == "." else images},
-        "metainfo": {"classes": folder.classes, "palette": _palette(len(folder.classes))},
+        "metainfo": {"classes": folder.classes, "palette": palette_of(len(folder.classes))},
     }
 
 
-def _palette(count: int) -> list[tuple[int, int, int]]:
+def palette_of(count: int) -> list[tuple[int, int, int]]:
     """RGB, 0 to 255; golden-ratio steps of hue keep labels that follow each other far apart."""
     colours = (colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75, 0.95) for label in range(count))
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in colours]
