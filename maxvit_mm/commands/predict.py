@@ -37,9 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if out.exists() and not out.is_dir():
         raise SystemExit(f"--out {out} is a file: name a folder")
     if out.is_dir() and any(out.iterdir()) and not args.force:
-        raise SystemExit(
-            f"{out} is not empty: name another folder with --out, or add --force to write over it"
-        )
+        raise SystemExit(f"{out} is not empty: name another folder with --out, or write over it with --force")
     unread: dict[str, str] = {}
     try:
         need("supervision", *(["trackers"] if args.track else []))
@@ -111,14 +109,23 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
     """Look at all sources, and write what is found; `unread` gets those that cannot be read, and why."""
     from ..inference.detector import Detector  # needs MMDetection, which takes seconds
     from ..inference.outputs import Outputs, would_overwrite
-    from ..inference.sources import sources_of
+    from ..inference.sources import IMAGES, VIDEOS, sources_of
+
+    if args.checkpoint.lower().endswith((*IMAGES, *VIDEOS)):
+        raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before what to look at")
 
     complain = unread.__setitem__
-    sources = [s for s in sources_of(args.sources, args.recursive, complain) if not is_in(out, s.name)]
+    sources = sources_of(args.sources, args.recursive, complain)
     if lost := would_overwrite(out, sources):
         raise SystemExit(
             f"--out {out}: pictures would be written over {shorten(lost, 3)}: name another folder"
         )
+    earlier = [source.name for source in sources if is_in(out, source.name)]
+    if earlier:
+        print(f"note: left out, as results of an earlier run: {shorten(earlier, 3)}")
+        sources = [source for source in sources if source.name not in earlier]
+    if args.ids_of is not None and not args.ids_of.is_file():
+        raise SystemExit(f"--ids-of {args.ids_of}: there is no such file")
     if not sources:
         return
     detector = Detector(
@@ -140,7 +147,7 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         try:
             look(detector, sources, outputs, counts, args.track, complain)
         except KeyboardInterrupt:
-            unread["interrupted:"] = "what was found before is written"
+            raise SystemExit(f"interrupted; what was found before is in {out}") from None
     summarise(outputs, counts, time.monotonic() - start)
 
 

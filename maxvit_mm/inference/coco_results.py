@@ -30,7 +30,7 @@ class CocoResults:
             evaluated against it.
 
     Raises:
-        ValueError: where `numbering` lacks one of the classes.
+        ValueError: where `numbering` is no such file, or lacks one of the classes.
     """
 
     def __init__(self, path: Path, classes: Classes, numbering: Path | None = None):
@@ -39,13 +39,16 @@ class CocoResults:
         self.ids = classes.ids
         self.known: dict[str, int] = {}
         if numbering is not None:
-            about = read_annotations(str(numbering))
-            ids = {category["name"]: category["id"] for category in about["categories"]}
+            try:
+                about = read_annotations(numbering)
+                ids = {category["name"]: category["id"] for category in about["categories"]}
+                self.known = {image["file_name"]: image["id"] for image in about["images"]}
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{numbering} is no annotation file in COCO's format") from error
             missing = [name for name in classes.names if name not in ids]
             if missing:
                 raise ValueError(f"{numbering} has no class {', '.join(missing)}, which the checkpoint finds")
             self.ids = [ids[name] for name in classes.names]
-            self.known = {image["file_name"]: image["id"] for image in about["images"]}
         self.images = self.found = 0
         self.unknown: list[str] = []
 

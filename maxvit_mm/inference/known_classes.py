@@ -38,9 +38,7 @@ class Classes(NamedTuple):
             return None
         unknown = [name for name in wanted if name not in self.names]
         if unknown:
-            raise ValueError(
-                f"the checkpoint knows no class {listed(unknown)}; it knows {listed(self.names)}"
-            )
+            raise ValueError(f"the checkpoint has no class {listed(unknown)}; it has {listed(self.names)}")
         return [self.names.index(name) for name in wanted]
 
 

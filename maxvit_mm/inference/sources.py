@@ -219,12 +219,9 @@ def why_closed(source: Source) -> str:
         return "there is no such camera, or another program uses it"
     if source.kind == "stream":
         return f"nothing answers there, or it is no video (waited at most {WAIT // 1000} seconds)"
-    suffix = Path(source.name).suffix.lower()
-    return (
-        "it is damaged, cut short or of an unknown kind"
-        if suffix in VIDEOS
-        else f"it is no video either; {WHAT}"
-    )
+    if Path(source.name).suffix.lower() in VIDEOS:
+        return "it is damaged, cut short or of an unknown kind"
+    return f"it is no image and no video: {WHAT}"
 
 
 def first_line(error: Exception) -> str:

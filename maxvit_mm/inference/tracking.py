@@ -8,8 +8,6 @@ from trackers import ByteTrackTracker
 
 from .sources import Frame, Source
 
-HIGH = 0.5  # the score from which on ByteTrack trusts a find; weaker ones only continue a track
-
 
 class Tracking:
     """Gives what is found in a video a `tracker_id`; -1 where an object has been seen too briefly for one.
@@ -32,7 +30,7 @@ class Tracking:
             self.tracker = ByteTrackTracker(
                 frame_rate=frame.rate,
                 track_activation_threshold=self.score_thr,
-                high_conf_det_threshold=max(self.score_thr, HIGH),
+                high_conf_det_threshold=self.score_thr,
             )
         rows = np.arange(len(found))
         bare = sv.Detections(found.xyxy, confidence=found.confidence, data={"row": rows})
