@@ -115,7 +115,7 @@ def test_what_is_there_is_written_over_only_by_force(checkpoint, clip):
     said = refusal(main, checkpoint, "photo.jpg", "--out", "out")
     assert said == "out is not empty: name another folder with --out, or write over it with --force"
     said = refusal(main, checkpoint, "photo.jpg", "--out", ".", "--force")
-    assert said == "--out .: pictures would take the place of photo.jpg: name another"
+    assert said == "--out .: pictures would be written over photo.jpg: name another folder"
     main([checkpoint, "photo.jpg", "--out", "out", "--force", "--no-pictures"])
     assert Path("out/thesis.txt").read_text() == "years of work"
     # What an earlier run has written is no source of the next.
