@@ -15,7 +15,7 @@ from mmengine.runner import CheckpointLoader
 from supervision.detection.compact_mask import CompactMask
 
 from ..network.trunk import SMALLEST_IMAGE
-from ..openmmlab.retarget import decoder_of
+from ..openmmlab.retarget import decoder_of, most_per_image
 from .ahead import ahead
 from .building import build_detector, config_for, device_of, pipeline_of
 from .known_classes import Classes, classes_for
@@ -96,6 +96,7 @@ class Detector:
         self.config = cfg
         self.decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
         self.classes: Classes = classes_for(cfg, source, loaded, is_own=config is None)
+        self.most = most_per_image(cfg)
         self.wanted = self.classes.ids_of(classes)
         self.pipeline = pipeline_of(cfg, tta)
         self.model = build_detector(cfg, source, loaded, score_thr, tta, deploy).to(self.device)

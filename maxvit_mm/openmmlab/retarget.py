@@ -82,6 +82,13 @@ def filter_of(cfg: Config) -> Filter:
     return Filter()
 
 
+def most_per_image(cfg: Config) -> int | None:
+    """How many objects the config finds in an image at most; None where it does not say."""
+    settings = cfg.model.get("test_cfg") or {}
+    most = (settings.get("rcnn") or settings).get("max_per_img")
+    return most if isinstance(most, int) else None
+
+
 def _draw_some(cfg: Config, images: int) -> None:
     """Pictures of some twenty validation images, where the interval would pass over a small split."""
     drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
