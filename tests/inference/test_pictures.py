@@ -51,7 +51,7 @@ def test_lines_and_names_fit_the_size_of_the_picture(side):
     assert times == max(1, -(-480 // side))
     label = picture[: int(box[1] * times) - 2 - len(picture) // 500]  # above the box there is but its name
     height = height_of(RED, label)
-    assert max(12, 0.015 * len(picture)) < height < max(30, 0.05 * len(picture))
+    assert max(10, 0.015 * len(picture)) < height < max(30, 0.05 * len(picture))
     row = picture[int((box[1] + box[3]) / 2 * times)]
     line = (row == RED[::-1]).all(-1).sum() / 2
     assert 1 <= line <= 0.005 * len(picture) + 1
