@@ -140,6 +140,13 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         overlap=args.overlap,
         tta=args.tta,
     )
+    if detector.differences:
+        way = "leave out CONFIG to predict as it was trained"
+        print(
+            "\n  ".join(
+                ["note: this is not what the checkpoint was trained with:", *detector.differences, way]
+            )
+        )
     outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
     tally = Tally(Counter(), Counter())
     start = time.monotonic()

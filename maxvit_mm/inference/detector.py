@@ -17,7 +17,7 @@ from supervision.detection.compact_mask import CompactMask
 from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.retarget import decoder_of, most_per_image
 from .ahead import ahead
-from .building import build_detector, config_for, device_of, pipeline_of
+from .building import build_detector, config_for, device_of, from_own, pipeline_of
 from .known_classes import Classes, classes_for
 from .sources import Complain, Frame, Source, SourceError, frames_of, refuse, sources_of
 from .tiles import Tile, joined, tiles_of
@@ -90,6 +90,7 @@ class Detector:
         source = str(checkpoint)
         loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
         cfg = config_for(config, source, loaded)
+        self.differences = [] if config is None else from_own(cfg, source, loaded)
         self.score_thr, self.batch_size, self.tile, self.overlap = score_thr, batch_size, tile, overlap
         self.device = device_of(device)
         self.amp = amp

@@ -51,6 +51,8 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
+                if "CocoMetric" in str(evaluator["type"]):
+                    evaluator.setdefault("classwise", True)
     read_by_name(cfg)
 
 

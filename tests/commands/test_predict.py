@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import FILES
+from conftest import FILES, ROOT
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from runs import refusal
@@ -180,6 +180,20 @@ def test_what_is_the_users_to_mend_is_said_in_a_sentence(checkpoint, arguments, 
     found = refusal(main, *(word.format(c=checkpoint) for word in arguments))
     assert said in found
     assert "\n" not in found.strip()
+
+
+def test_a_config_that_does_otherwise_than_the_training_is_compared_with_it(checkpoint, capsys):
+    shutil.copy(PHOTO, "photo.jpg")
+    main(["mask_rcnn_maxvit_pico_shapes", checkpoint, "photo.jpg", "--no-pictures"])
+    assert "trained with" not in capsys.readouterr().out
+    base = f"_base_ = {str(ROOT / 'configs/mask_rcnn_maxvit_pico_shapes.py')!r}\n"
+    Path("mine.py").write_text(base + "model = dict(test_cfg=dict(rcnn=dict(nms=dict(iou_threshold=0.7))))")
+    main(["mine.py", checkpoint, "photo.jpg", "--no-pictures", "--out", "other"])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "note: this is not what the checkpoint was trained with:",
+        "  model.test_cfg.rcnn.nms.iou_threshold is 0.7 here, and was 0.5 in the training",
+        "  leave out CONFIG to predict as it was trained",
+    ]
 
 
 def test_without_a_library_one_line_says_how_to_get_it(checkpoint, monkeypatch):
