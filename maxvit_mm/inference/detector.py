@@ -37,7 +37,7 @@ class View(NamedTuple):
 class Detector:
     """A detector that `tools/train.py` trained, ready to look at images.
 
-    >>> detector = Detector(checkpoint="work_dirs/mine/iter_780.pth")
+    >>> detector = Detector(checkpoint="work_dirs/mine/iter_1000.pth")
     >>> for image, detections in detector("photos/"):
     ...     print(detections["class_name"], detections.xyxy)
 
@@ -85,7 +85,7 @@ class Detector:
         if checkpoint is None:
             config, checkpoint = None, config
         if not isinstance(checkpoint, str | Path):
-            raise ValueError("name a checkpoint: Detector(checkpoint='work_dirs/mine/iter_780.pth')")
+            raise ValueError("name a checkpoint: Detector(checkpoint='work_dirs/mine/iter_1000.pth')")
         check_numbers(score_thr, batch_size, tile, overlap)
         source = str(checkpoint)
         loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")

@@ -48,12 +48,14 @@ def read_results(folder="predictions"):
 
 
 def test_images_and_videos_become_pictures_videos_tables_and_crops(checkpoint, shapes, clip, capsys):
-    shutil.copytree(shapes / "val2017", "photos")
-    shutil.copytree(shapes / "val2017", "photos/again")
+    Path("photos/again").mkdir(parents=True)
+    for name in sorted(path.name for path in (shapes / "val2017").glob("*.jpg"))[:2]:
+        shutil.copy(shapes / "val2017" / name, "photos")
+    shutil.copy("photos" / Path(name), "photos/again")
     main([checkpoint, "photos", clip, "--recursive", "--score-thr", "0", "--csv", "--crops", "--track"])
     said = capsys.readouterr().out.splitlines()
     names = sorted(path.name for path in Path("photos").glob("*.jpg"))
-    for name in (*names, *(f"again/{name}" for name in names)):
+    for name in (*names, f"again/{names[-1]}"):
         image, picture = cv2.imread(f"photos/{name}"), cv2.imread(f"predictions/{name}")
         times = picture.shape[0] // image.shape[0]
         assert picture.shape == (times * image.shape[0], times * image.shape[1], 3)
@@ -64,10 +66,10 @@ def test_images_and_videos_become_pictures_videos_tables_and_crops(checkpoint, s
     results = read_results()
     assert [image["file_name"] for image in results["images"]] == [
         *names,
-        *(f"again/{name}" for name in names),
+        f"again/{names[-1]}",
         *["clip.mp4"] * 5,
     ]
-    assert [image.get("frame_id") for image in results["images"]] == [None] * 2 * len(names) + [0, 1, 2, 3, 4]
+    assert [image.get("frame_id") for image in results["images"]] == [None] * 3 + [0, 1, 2, 3, 4]
     objects = results["annotations"]
     assert said[0].startswith(f"{len(results['images'])} images in ")
     assert f": {len(objects)} objects (" in said[0]
@@ -92,10 +94,11 @@ def test_results_are_those_of_the_detector_and_cocos_tools_take_them(checkpoint,
         (i["id"], i["file_name"]) for i in truth.dataset["images"]
     }
     names = {category["id"]: category["name"] for category in truth.dataset["categories"]}
+    detector = Detector(checkpoint=checkpoint, score_thr=0.0)
     for image in results.dataset["images"]:
         found = results.imgToAnns[image["id"]]
         source = sources_of([f"{shapes}/val2017/{image['file_name']}"])[0]
-        ((_, expected),) = Detector(checkpoint=checkpoint, score_thr=0.0)(source.name)
+        ((_, expected),) = detector(source.name)
         assert [names[each["category_id"]] for each in found] == expected.data["class_name"].tolist()
         boxes = np.array([each["bbox"] for each in found])
         np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:], expected.xyxy[:, 2:], atol=0.02)
