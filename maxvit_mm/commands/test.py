@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -20,11 +18,10 @@ from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
 from ..openmmlab.runner import EvaluationRunner
+from ..openmmlab.tta import tta_model_of, tta_pipeline_of
 from .launch import build_runner, read_config, say_differences, trained_with
 from .options import common_parser
 from .refusals import clear_refusals, said_once
-
-META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
 @said_once
@@ -143,20 +140,6 @@ def note_the_other_split(args: argparse.Namespace) -> None:
 
 def use_tta(cfg: Config) -> None:
     """Test each image and its mirror image, merged by NMS, unless the config has a way of its own."""
-    from ..openmmlab import tta  # noqa: F401  (registers the model; it needs MMDetection's, which take seconds)
-
-    nms = dict(type="nms", iou_threshold=0.5)
-    tta_model = cfg.get("tta_model") or dict(type="InstanceTTAModel", tta_cfg=dict(nms=nms, max_per_img=100))
     for dataset in dataset_configs(cfg.test_dataloader):
-        dataset["pipeline"] = cfg.get("tta_pipeline") or mirrored(dataset["pipeline"])
-    cfg.model = dict(**tta_model, module=cfg.model)
-
-
-def mirrored(pipeline: Sequence[Any]) -> list[Any]:
-    """A test pipeline whose last step packs the image and its mirror image."""
-    steps = deepcopy(list(pipeline))
-    pack = steps.pop()
-    pack["meta_keys"] = (*pack.get("meta_keys", META_KEYS), "flip", "flip_direction")
-    # The first view's truth is what the pictures show, so it is the image as it lies.
-    flips = [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)]
-    return [*steps, dict(type="TestTimeAug", transforms=[flips, [pack]])]
+        dataset["pipeline"] = tta_pipeline_of(cfg, dataset["pipeline"])
+    cfg.model = dict(**tta_model_of(cfg), module=cfg.model)

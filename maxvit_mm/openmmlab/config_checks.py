@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ..data.coco_folder import CocoFolder
 from ..network import VARIANTS, find_variant
-from .retarget import dataset_configs
+from .retarget import dataset_configs, most_per_image
 
 RANDOM_WEIGHTS = (
     "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
@@ -121,12 +121,11 @@ def check_checkpoints(cfg: Config) -> None:
 
 def notes_on_the_data(cfg: Config, folder: CocoFolder) -> Iterator[str]:
     """What a config does otherwise than a folder's owner may think."""
-    settings = cfg.model.get("test_cfg") or {}
-    key = "rcnn." if settings.get("rcnn") else ""
-    most = (settings.get("rcnn") or settings).get("max_per_img")
+    key = "rcnn." if (cfg.model.get("test_cfg") or {}).get("rcnn") else ""
+    most = most_per_image(cfg)
     fullest = {name: split.most for name, split in folder.splits.items() if name != "train"}
     for name, count in fullest.items():
-        if isinstance(most, int) and count > most:
+        if most is not None and count > most:
             yield (
                 f"note: {name} has an image of {count} objects, and the config finds {most} an image at most:"
                 f" --cfg-options model.test_cfg.{key}max_per_img={2 * count}"

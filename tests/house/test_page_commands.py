@@ -107,8 +107,14 @@ PROGRAMS = [case for case in PYTHON if case not in CONFIGS and case not in EXCER
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_of_the_pages_runs(program, tmp_path, monkeypatch):
+def test_a_program_of_the_pages_runs(program, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
+    if "work_dirs/mine" in program:
+        (tmp_path / "work_dirs").mkdir()
+        trained, shapes = (request.getfixturevalue(name) for name in ("trained", "shapes"))
+        (tmp_path / "PICTURES").symlink_to(shapes / "val2017")
+        (tmp_path / "work_dirs/mine").mkdir()
+        (tmp_path / "work_dirs/mine/iter_1000.pth").symlink_to(trained / "iter_2.pth")
     monkeypatch.delenv("MAXVIT_MM_IMPLEMENTATION", raising=False)
     exec(compile(program, "page", "exec"), {})
 
