@@ -13,6 +13,8 @@ SHIPPED = ("configs", "tools", "model-index.yml")
 
 # mmengine 0.10.7 imports pkg_resources, which setuptools 81 warns of and 82 lacks.
 UPSTREAM = ["mmengine>=0.10.7,<1.0", "mmdet==3.3.0", "setuptools<81"]
+# Pictures, videos and tracks of tools/predict.py and Detector.
+PREDICT = ["supervision>=0.31", "trackers>=2.6"]
 MMCV_FOR_MMDET = ">=2.0.0rc4,<2.2.0"  # mmdet 3.3.0 refuses others
 
 
@@ -66,7 +68,8 @@ setup(
         "compiled": [*UPSTREAM, f"mmcv{MMCV_FOR_MMDET}"],
         "onedl": ["onedl-mmengine~=0.10.12", "onedl-mmcv~=2.3.6", "onedl-mmdetection~=3.5.1"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
+        "predict": [*PREDICT],
+        "test": [*PREDICT, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),

@@ -1,5 +1,8 @@
 """MaxViT for OpenMMLab detectors. Importing this is enough: `type='MaxViT'` then exists in every config."""
 
+from importlib import import_module
+from typing import Any
+
 from .openmmlab import mmcv_ops
 
 mmcv_ops.install()  # before anything imports `mmcv.ops`
@@ -9,6 +12,8 @@ from .openmmlab import (  # noqa: E402  (they register themselves)
     float_regions,
     hooks,
     layer_decay,
+    resumed_schedule,
+    watching,
     whole_checkpoints,
 )
 from .openmmlab.backbone import MaxViT  # noqa: E402
@@ -22,5 +27,19 @@ __all__ = [
     "hooks",
     "layer_decay",
     "moved",
+    "resumed_schedule",
+    "watching",
     "whole_checkpoints",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`maxvit_mm.Detector`, made when it is asked for: it needs MMDetection, which takes seconds to import.
+
+    Raises:
+        ImportError: says what to install, where supervision is missing.
+    """
+    if name != "Detector":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module(".inference.libraries", __name__).need("supervision")
+    return import_module(".inference.detector", __name__).Detector

@@ -51,6 +51,8 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
+                if "CocoMetric" in str(evaluator["type"]):
+                    evaluator.setdefault("classwise", True)
     read_by_name(cfg)
 
 
@@ -82,6 +84,13 @@ def filter_of(cfg: Config) -> Filter:
     return Filter()
 
 
+def most_per_image(cfg: Config) -> int | None:
+    """How many objects the config finds in an image at most; None where it does not say."""
+    settings = cfg.model.get("test_cfg") or {}
+    most = (settings.get("rcnn") or settings).get("max_per_img")
+    return most if isinstance(most, int) else None
+
+
 def _draw_some(cfg: Config, images: int) -> None:
     """Pictures of some twenty validation images, where the interval would pass over a small split."""
     drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
@@ -97,11 +106,11 @@ def _settings(folder: CocoFolder, split: Split) -> dict[str, Any]:
         "data_root": str(folder.root),
         "ann_file": split.annotation_file.relative_to(folder.root).as_posix(),
         "data_prefix": {"img": "" if images == "." else images},
-        "metainfo": {"classes": folder.classes, "palette": _palette(len(folder.classes))},
+        "metainfo": {"classes": folder.classes, "palette": palette_of(len(folder.classes))},
     }
 
 
-def _palette(count: int) -> list[tuple[int, int, int]]:
+def palette_of(count: int) -> list[tuple[int, int, int]]:
     """RGB, 0 to 255; golden-ratio steps of hue keep labels that follow each other far apart."""
     colours = (colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75, 0.95) for label in range(count))
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in colours]

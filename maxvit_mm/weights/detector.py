@@ -16,11 +16,14 @@ from .loading import differences, is_finite
 from .wrappings import find_state, is_odd, is_state
 
 
-def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
+def load_detector(
+    detector: nn.Module, source: str, checkpoint: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Load a trained detector, every tensor, or nothing.
 
     Args:
         source: a path, or whatever else MMEngine can load from.
+        checkpoint: what is in it, where it has been loaded already.
 
     Returns:
         what the checkpoint says about itself: MMEngine keeps classes and palette under 'dataset_meta'.
@@ -29,7 +32,8 @@ def load_detector(detector: nn.Module, source: str) -> dict[str, Any]:
         CheckpointError: where it cannot be read, or names every tensor that is missing, left over, misshapen
             or not finite.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+    if checkpoint is None:
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
     state, _ = find_state(checkpoint, source)
     check_detector(detector, {**checkpoint, "state_dict": state}, source)
     detector.load_state_dict(plain_names(state))

@@ -1,0 +1,223 @@
+"""What `tools/predict.py` does: find objects in images and videos that nobody has annotated."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tqdm import tqdm
+
+from ..inference.libraries import need
+from ..weights import CheckpointError, shorten
+
+if TYPE_CHECKING:
+    from ..inference.detector import Detector
+    from ..inference.outputs import Outputs
+    from ..inference.sources import Complain, Source
+
+CONFIGS = (".py", ".json", ".yaml", ".yml")
+WHAT_IT_DOES = """\
+Find objects in images, videos, folders, patterns ('photos/*.jpg'), text files with a path a line, cameras
+(camera:0) and streams (rtsp://...), with a detector that tools/train.py trained."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line.
+
+    Raises:
+        SystemExit: with a sentence on what is the user's to mend; at the end, with the sources that could not
+            be read.
+    """
+    args = read_arguments(argv)
+    out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise SystemExit(f"--out {out} is a file: name a folder")
+    if out.is_dir() and any(out.iterdir()) and not args.force:
+        raise SystemExit(f"{out} is not empty: name another folder with --out, or write over it with --force")
+    unread: dict[str, str] = {}
+    try:
+        need("supervision", *(["trackers"] if args.track else []))
+        predict(args, out, unread)
+    except (CheckpointError, ImportError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    except OSError as error:
+        raise SystemExit(f"{error}; what was written before is in {out}") from error
+    if unread:
+        lines = "\n".join(f"  {name} {why}" for name, why in unread.items())
+        raise SystemExit(f"could not be read:\n{lines}")
+
+
+def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [CONFIG] CHECKPOINT SOURCE... [options]",
+        description=WHAT_IT_DOES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="[CONFIG] CHECKPOINT SOURCE",
+        help="a checkpoint of tools/train.py, which knows its config, and where images come from",
+    )
+    parser.add_argument("--out", metavar="DIR", default="predictions", help="for all results (predictions)")
+    parser.add_argument("--force", action="store_true", help="write over what is in the folder of --out")
+    parser.add_argument("--recursive", action="store_true", help="look into folders within folders")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, metavar="SCORE", help="the lowest score (0.3)"
+    )
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="only these classes")
+    parser.add_argument("--batch-size", type=int, default=1, help="images a step (1)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:0 (the first GPU, or the CPU)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision: faster on GPUs")
+    parser.add_argument("--tile", type=int, metavar="PIXELS", help="cut large images into tiles of this side")
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        default=0.2,
+        metavar="PART",
+        help="of a tile that the next shares (0.2)",
+    )
+    parser.add_argument("--tta", action="store_true", help="merge the image's and its mirror's results")
+    parser.add_argument("--track", action="store_true", help="number objects through a video")
+    parser.add_argument("--no-pictures", action="store_true", help="write no pictures and no videos")
+    parser.add_argument("--csv", action="store_true", help="write predictions.csv as well")
+    parser.add_argument("--crops", action="store_true", help="cut out each object")
+    parser.add_argument(
+        "--ids-of",
+        type=Path,
+        metavar="FILE.json",
+        help="take the ids of images and classes from this file in COCO's format, to evaluate against it",
+    )
+    args = parser.parse_args(argv)
+    args.config = args.words.pop(0) if is_config(args.words[0]) else None
+    if len(args.words) < 2:
+        parser.error("name a checkpoint, and after it what to look at")
+    args.checkpoint, *args.sources = args.words
+    return args
+
+
+def is_config(word: str) -> bool:
+    """Whether the first word is a config: one of ours may be called by its name alone."""
+    return word.endswith(CONFIGS) or not (Path(word).suffix or Path(word).exists() or "://" in word)
+
+
+def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None:
+    """Look at all sources, and write what is found; `unread` gets those that cannot be read, and why."""
+    from ..inference.detector import Detector  # needs MMDetection, which takes seconds
+    from ..inference.outputs import Outputs, would_overwrite
+    from ..inference.sources import IMAGES, VIDEOS, sources_of
+
+    if args.checkpoint.lower().endswith((*IMAGES, *VIDEOS)):
+        raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before what to look at")
+
+    complain = unread.__setitem__
+    sources = sources_of(args.sources, args.recursive, complain)
+    if lost := would_overwrite(out, sources):
+        raise SystemExit(
+            f"--out {out}: pictures would be written over {shorten(lost, 3)}: name another folder"
+        )
+    earlier = [source.name for source in sources if is_in(out, source.name)]
+    if earlier:
+        print(f"note: left out, as results of an earlier run: {shorten(earlier, 3)}")
+        sources = [source for source in sources if source.name not in earlier]
+    if args.ids_of is not None and not args.ids_of.is_file():
+        raise SystemExit(f"--ids-of {args.ids_of}: there is no such file")
+    if not sources:
+        return
+    detector = Detector(
+        args.config,
+        args.checkpoint,
+        args.device,
+        score_thr=args.score_thr,
+        classes=args.classes,
+        batch_size=args.batch_size,
+        amp=args.amp,
+        tile=args.tile,
+        overlap=args.overlap,
+        tta=args.tta,
+    )
+    if detector.differences:
+        way = "leave out CONFIG to predict as it was trained"
+        print(
+            "\n  ".join(
+                ["note: this is not what the checkpoint was trained with:", *detector.differences, way]
+            )
+        )
+    outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
+    tally = Tally(Counter(), Counter())
+    start = time.monotonic()
+    with outputs:
+        try:
+            look(detector, sources, outputs, tally, args.track, complain)
+        except KeyboardInterrupt:
+            raise SystemExit(f"interrupted; what was found before is in {out}") from None
+    images, seconds = outputs.results.images, time.monotonic() - start
+    print(
+        f"{images} images in {seconds:.1f} s ({images / max(seconds, 1e-9):.1f} images/s): {tally.describe()}"
+    )
+    for note in notes_on(detector, outputs, tally):
+        print(f"note: {note}")
+    print(f"results are in {out}")
+
+
+class Tally(NamedTuple):
+    """What was found: how many of each class, and in how many images of each source as many as can be."""
+
+    classes: Counter[str]
+    full: Counter[str]
+
+    def describe(self) -> str:
+        kinds = ", ".join(f"{count} {name}" for name, count in self.classes.most_common())
+        return f"{sum(self.classes.values())} objects" + (f" ({kinds})" if kinds else "")
+
+
+def look(
+    detector: Detector,
+    sources: list[Source],
+    outputs: Outputs,
+    tally: Tally,
+    track: bool,
+    complain: Complain,
+) -> None:
+    """All sources through the detector, tracked and written, with a line of progress."""
+    from ..inference.sources import frames_of
+
+    tracking = None
+    if track:
+        from ..inference.tracking import Tracking
+
+        tracking = Tracking(detector.score_thr)
+    images = sum(source.kind == "image" for source in sources)
+    frames = frames_of(sources, detector.decoder, complain)
+    with tqdm(total=images or None, unit=" images", disable=None, dynamic_ncols=True) as bar:
+        for frame, found in detector.look_at(frames, complain):
+            if frame.number == 0 and frame.frames:
+                bar.total = (bar.total or 0) + frame.frames
+            if tracking is not None:
+                found = tracking(frame, found)
+            outputs.add(frame, found)
+            tally.classes.update(found.data.get("class_name", ()))
+            if len(found) == detector.most:
+                tally.full[frame.source.name] += 1
+            bar.update()
+
+
+def notes_on(detector: Detector, outputs: Outputs, tally: Tally) -> Iterator[str]:
+    """What a user may not have meant."""
+    if tally.full and detector.tile is None:
+        yield (
+            f"the config finds {detector.most} objects an image at most, which {sum(tally.full.values())} "
+            f"images reach (in {shorten(list(tally.full), 3)}): --tile finds more"
+        )
+    if outputs.results.unknown:
+        lost = shorten(list(outputs.results.unknown), 3)
+        yield f"--ids-of does not have {lost}: left out of predictions.json"
+
+
+def is_in(folder: Path, name: str) -> bool:
+    """Whether a source is a result of an earlier run."""
+    return folder.resolve() in Path(name).resolve().parents

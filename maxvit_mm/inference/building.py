@@ -1,0 +1,90 @@
+"""A trained detector and its test pipeline, built from a config and a checkpoint, without a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv.transforms import Compose
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+
+from ..openmmlab.backbone import MaxViT
+from ..openmmlab.differing import differences
+from ..openmmlab.own_config import config_of_checkpoint
+from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.tta import tta_model_of, tta_pipeline_of
+from ..weights import CheckpointError, load_detector
+
+
+def config_for(config: str | Path | Config | None, source: str, checkpoint: dict[str, Any]) -> Config:
+    """A copy of the config that is given, or the checkpoint's own."""
+    if config is None:
+        return config_of_checkpoint(source, checkpoint)
+    return config.copy() if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+
+
+def from_own(cfg: Config, source: str, checkpoint: dict[str, Any]) -> list[str]:
+    """What a config does otherwise than the checkpoint's own, a line for each; none where it has no own."""
+    try:
+        return differences(cfg, config_of_checkpoint(source, checkpoint))
+    except CheckpointError:
+        return []
+
+
+def device_of(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise ValueError(f"there is no device {name}: take cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"{device} needs a GPU, and PyTorch sees none here: take cpu")
+    return device
+
+
+def build_detector(
+    cfg: Config, source: str, checkpoint: dict[str, Any], score_thr: float, tta: bool, deploy: bool
+) -> BaseModel:
+    """The detector of a config with all weights of a checkpoint, in eval mode, on the CPU.
+
+    Args:
+        checkpoint: what was loaded from `source`.
+        score_thr: below it nothing is needed.
+        tta: build it into a model that merges an image's and its mirror image's results.
+        deploy: fold the backbone's BatchNorms.
+
+    Raises:
+        CheckpointError: names every tensor that does not fit.
+    """
+    init_default_scope(cfg.get("default_scope", "mmdet"))
+    raise_thresholds(cfg.model.get("test_cfg"), score_thr)
+    if cfg.model.get("backbone"):
+        cfg.model.backbone.init_cfg = None  # the checkpoint's weights follow
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    load_detector(model, source, checkpoint)
+    if deploy:
+        for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):
+            backbone.eval().switch_to_deploy()
+    if tta:
+        model = MODELS.build(dict(**tta_model_of(cfg), module=model))
+    return model.eval()
+
+
+def pipeline_of(cfg: Config, tta: bool) -> Compose:
+    """The config's own test pipeline for images that are decoded already, without annotations."""
+    steps = [step for step in get_test_pipeline_cfg(cfg) if "LoadAnnotations" not in str(step["type"])]
+    if tta:
+        steps = [*tta_pipeline_of(cfg, steps)]
+    init_default_scope(cfg.get("default_scope", "mmdet"))
+    steps[0] = {**steps[0], "type": "mmdet.LoadImageFromNDArray"}
+    return Compose(steps)
+
+
+def raise_thresholds(test_cfg: Any, score_thr: float) -> None:
+    """Have the heads leave out early, before masks are made, what is left out in the end."""
+    for part in (test_cfg, (test_cfg or {}).get("rcnn")):
+        if isinstance(part, dict) and isinstance(part.get("score_thr"), float | int):
+            part["score_thr"] = max(part["score_thr"], score_thr)

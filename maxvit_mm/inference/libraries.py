@@ -1,0 +1,19 @@
+"""The libraries that predictions are made into pictures, videos and tracks with, or how to get them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+HOW = {"supervision": "'supervision>=0.31'", "trackers": "'trackers>=2.6'"}
+
+
+def need(*names: str) -> None:
+    """Refuse to go on without libraries.
+
+    Raises:
+        ImportError: says what to install.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        wanted = " ".join(HOW[name] for name in missing)
+        raise ImportError(f"predictions need {' and '.join(missing)}: pip install {wanted}")

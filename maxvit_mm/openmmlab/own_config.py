@@ -1,0 +1,183 @@
+"""The config that a checkpoint carries, read without running code from it.
+
+MMEngine keeps a config's text, Python, beside the weights (`meta.cfg`). `Config.fromstring` would execute it,
+and a checkpoint is a file from a stranger. Here only values are read from the text. Values can do harm too:
+MMEngine imports what a dotted name such as 'os.system' leads to and calls it, and mmcv evaluates the type of
+an NMS. So a name may lead to what configs are made of, and to nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+from mmengine import registry
+from mmengine.config import Config
+from mmengine.registry import INFERENCERS, RUNNERS, Registry
+from mmengine.runner import CheckpointLoader
+from mmengine.utils import get_object_from_string
+
+from ..weights import CheckpointError
+from .coco_by_name import CocoByNameDataset, CocoByNameMetric
+
+LONGEST = 10_000_000  # characters; configs have some ten thousand
+NAME = re.compile(r"[A-Za-z_]\w*")
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+NAMING = ("type", "warp_mode")  # keys whose texts OpenMMLab looks up or evaluates
+SCOPES = ("_scope_", "default_scope")  # keys whose texts it imports
+PACKAGES = ("maxvit_mm", "mmcv", "mmdet", "mmengine", "mmpretrain", "torch")  # importing these is safe
+FILES = (".csv", ".jpeg", ".jpg", ".json", ".log", ".mp4", ".npz", ".pkl", ".png", ".pt", ".pth", ".txt")
+
+
+class NotOnlyValuesError(Exception):
+    """A config's text that is more than values, or names more than parts of configs; says what."""
+
+
+def config_of_checkpoint(source: str, checkpoint: dict[str, Any] | None = None) -> Config:
+    """The whole config that a checkpoint was trained with: `resume`, `load_from` and paths are that run's.
+
+    Args:
+        source: the checkpoint, as MMEngine loads it.
+        checkpoint: what is in it, where it has been loaded already.
+
+    Raises:
+        CheckpointError: where it cannot be read, carries no config, or one that is not only values.
+    """
+    if checkpoint is None:
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+    meta = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
+    text = meta.get("cfg") if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        raise CheckpointError(
+            f"{source} does not hold the config that it was trained with: name the config file before it"
+        )
+    try:
+        values = values_of(text)
+        check_names(values)
+        return Config(values)
+    except (NotOnlyValuesError, KeyError) as error:
+        said = error.args[0]
+        raise CheckpointError(
+            f"{source}: the config in it was not used, since it could run code ({said}): if you trust whom "
+            f"it is from, name the config file before it"
+        ) from error
+
+
+def values_of(text: str) -> dict[str, Any]:
+    """The values that a config's text assigns, by name: constants, lists, tuples and dicts.
+
+    Raises:
+        NotOnlyValuesError: where there is anything else.
+    """
+    if len(text) > LONGEST:
+        raise NotOnlyValuesError(f"it has {len(text)} characters")
+    try:
+        values = {}
+        for line in ast.parse(text).body:
+            match line:
+                case ast.Assign(targets=[ast.Name(id=name)], value=node):
+                    values[name] = value_of(node)
+                case _:
+                    raise NotOnlyValuesError(f"line {line.lineno} is no assignment")
+        return values
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise NotOnlyValuesError(f"it is no config's text: {error}") from error
+
+
+def value_of(node: ast.expr) -> Any:
+    match node:
+        case ast.List(elts=parts):
+            return [value_of(part) for part in parts]
+        case ast.Tuple(elts=parts):
+            return tuple(value_of(part) for part in parts)
+        case ast.Dict(keys=keys, values=parts) if None not in keys:
+            return {
+                ast.literal_eval(key): value_of(part) for key, part in zip(keys, parts, strict=True) if key
+            }
+        # MMEngine writes dict(a=1), and dict({'a.b': 1}) where a key is no name.
+        case ast.Call(func=ast.Name(id="dict"), args=parts, keywords=named) if len(parts) < 2:
+            if any(not isinstance(part, ast.Dict) for part in parts) or any(not each.arg for each in named):
+                raise NotOnlyValuesError(f"line {node.lineno} copies a dict")
+            first = value_of(parts[0]) if parts else {}
+            return first | {each.arg: value_of(each.value) for each in named}
+        case ast.Name(id="inf"):
+            return inf
+        case ast.Name(id="nan"):
+            return nan
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id="inf")):
+            return -inf
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        said = ast.unparse(node)
+        raise NotOnlyValuesError(f"line {node.lineno} is {said[:60]}, no value") from None
+
+
+def check_names(values: dict[str, Any]) -> None:
+    """Refuse texts by which OpenMMLab would import or call anything but what configs are made of.
+
+    Raises:
+        NotOnlyValuesError: names one.
+    """
+    imports = values.pop("custom_imports", None) or {}
+    modules = imports.get("imports") if isinstance(imports, dict) else None
+    for module in [modules] if isinstance(modules, str) else modules or ():
+        if str(module).partition(".")[0] not in PACKAGES:
+            raise NotOnlyValuesError(f"it imports {module}")
+    for key, text in texts_in(values):
+        if key in SCOPES and text not in PACKAGES:
+            raise NotOnlyValuesError(f"its {key} is {text}")
+        dotted = bool(DOTTED.fullmatch(text))
+        if key in NAMING and not dotted and not NAME.fullmatch(text):
+            raise NotOnlyValuesError(f"a {key} is {text[:60]!r}, no name")
+        if (key in NAMING or (dotted and Path(text).suffix not in FILES)) and not is_harmless(text):
+            raise NotOnlyValuesError(f"it names {text}")
+
+
+def texts_in(node: Any, key: Any = None) -> Iterator[tuple[Any, str]]:
+    """Every text in nested values, with the key under which it stands."""
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            yield from texts_in(value, name)
+    elif isinstance(node, list | tuple | set):
+        for value in node:
+            yield from texts_in(value, key)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether OpenMMLab, which looks for a name among its parts and then imports it, finds only a part."""
+    package, _, rest = name.partition(".")
+    if package not in PACKAGES:
+        known = not rest and any(name in each.module_dict for each in registries())
+        return known or not importable(package)
+    if any(rest in each.module_dict for each in registries() if each.scope == package):
+        return True
+    found = get_object_from_string(name)
+    parts = [CocoByNameDataset, CocoByNameMetric, *(p for r in registries() for p in r.module_dict.values())]
+    return any(found is part for part in parts)
+
+
+def importable(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # a module without a spec, such as __main__
+        return True
+
+
+def registries() -> Iterator[Registry]:
+    """Those of the parts of configs; runners and inferencers are left out, since they start things."""
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    pending = [each for each in vars(registry).values() if isinstance(each, Registry)]
+    for each in pending:
+        if each.name not in (RUNNERS.name, INFERENCERS.name):
+            yield each
+            pending.extend(child for child in each.children.values() if child not in pending)
