@@ -128,7 +128,7 @@ def starting_config(args: argparse.Namespace, checkpoint: str | None) -> tuple[C
         cfg = config_of_checkpoint(checkpoint)
     cfg.custom_imports = dict(imports=["maxvit_mm"], allow_failed_imports=False)
     cfg.load_from, cfg.resume = None, False
-    cfg.work_dir = None if args.data else str(Path(checkpoint).parent)
+    cfg.work_dir = str(Path(checkpoint).parent)
     return cfg, Path(checkpoint).absolute().parent.name
 
 
