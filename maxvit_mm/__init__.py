@@ -12,6 +12,8 @@ from .openmmlab import (  # noqa: E402  (they register themselves)
     float_regions,
     hooks,
     layer_decay,
+    resumed_schedule,
+    watching,
     whole_checkpoints,
 )
 from .openmmlab.backbone import MaxViT  # noqa: E402
@@ -25,6 +27,8 @@ __all__ = [
     "hooks",
     "layer_decay",
     "moved",
+    "resumed_schedule",
+    "watching",
     "whole_checkpoints",
 ]
 

@@ -27,6 +27,7 @@ def refusal(command, *arguments) -> str:
 
 def forget_runs() -> None:
     """Drop MMEngine's process-wide instances of another run."""
-    for kind in (MMLogger, Visualizer):
-        for held in (kind, *kind.__subclasses__()):
-            held._instance_dict.clear()
+    kinds = [MMLogger, Visualizer]
+    for kind in kinds:
+        kind._instance_dict.clear()
+        kinds += kind.__subclasses__()

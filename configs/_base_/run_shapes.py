@@ -15,3 +15,5 @@ default_hooks = dict(
 )
 log_processor = dict(by_epoch=False, window_size=10)
 randomness = dict(seed=0)
+# The rate is for 4 images a step, the steps for the 600 images of the embedded data set.
+auto_scale_lr = dict(enable=False, base_batch_size=4, base_images=600)

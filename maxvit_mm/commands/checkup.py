@@ -20,7 +20,8 @@ from ..openmmlab.config_checks import (
     require_checkpoint,
     require_data,
 )
-from .launch import common_parser, read_plan
+from .launch import read_plan
+from .options import training_parser
 
 
 def findings(options: argparse.Namespace) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
         argv += [f"--{option.replace('_', '-')}", value] if value else []
     argv += ["--cfg-options", *options.cfg_options] if options.cfg_options else []
     try:
-        cfg, folder = read_plan(common_parser("").parse_args(argv), ("train", "val"))
+        cfg, folder, plan = read_plan(training_parser("").parse_args(argv), ("train", "val"))
         if folder is None:
             require_data(cfg, ["train_dataloader", "val_dataloader"])
     except SystemExit as refusal:
@@ -53,6 +54,10 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
         yield from of_data(folder)
         for note in notes_on_the_data(cfg, folder):
             yield Finding("note", "data", note.removeprefix("note: "))
+    if plan is not None:
+        yield Finding("ok", "plan", "\n".join(line.strip() for line in plan.lines()))
+        for note in plan.notes():
+            yield Finding("note", "plan", note)
     yield from of_a_run(cfg, folder, options)
 
 

@@ -43,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
 
     checkpoint = (args.work_dir / "last_checkpoint").read_text().strip()
     pictures = (args.work_dir / "pictures").resolve()
-    metrics = test.main(
-        [CONFIG, checkpoint, "--work-dir", str(args.work_dir), "--show-dir", str(pictures), *options]
-    )
+    metrics = test.main([checkpoint, "--show-dir", str(pictures)])
     draw_sheet(
         richest(pictures, Path("data/shapes/annotations/instances_val2017.json")), args.work_dir / SHEET
     )

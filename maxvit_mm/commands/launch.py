@@ -1,4 +1,4 @@
-"""What `tools/train.py` and `tools/test.py` share: options, and checks before anything is built.
+"""What `tools/train.py` and `tools/test.py` share: the config, checked before anything is built.
 
 Building, training and testing are MMEngine's `Runner`.
 """
@@ -6,22 +6,21 @@ Building, training and testing are MMEngine's `Runner`.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
 from copy import deepcopy
-from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader, Runner
 
-from ..data.coco_folder import CocoFolder, DataError, inspect
+from ..data.coco_folder import CocoFolder, inspect
+from ..data.survey import survey
+from ..openmmlab.class_names import classes_of_checkpoint
 from ..openmmlab.config_checks import (
     check_checkpoints,
     check_loops,
@@ -29,50 +28,37 @@ from ..openmmlab.config_checks import (
     check_options,
     complete_options,
     notes_on_the_data,
+    require_file,
     trains_masks,
 )
-from ..openmmlab.hardware import is_first_process, use_gloo
-from ..openmmlab.retarget import decoder_of, filter_of, point_config_at, read_by_name
+from ..openmmlab.differing import differences
+from ..openmmlab.hardware import is_first_process, processes, use_gloo
+from ..openmmlab.image_size import set_scale
+from ..openmmlab.own_config import config_of_checkpoint
+from ..openmmlab.pictures import title_pictures
+from ..openmmlab.planning import Data, Settled, Wishes, plan_training
+from ..openmmlab.retarget import dataset_configs, decoder_of, filter_of, point_config_at, read_by_name
+from ..openmmlab.runner import TrainingRunner
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.training_plan import TrainingPlan
+from ..openmmlab.written_keys import keys_of_user
 from ..weights import CheckpointError
+from .refusals import clear_refusals
 
-PATIENCE = 15  # seconds
-Result = TypeVar("Result")
-
-
-def common_parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="a config file, or the name of one of ours")
-    parser.add_argument("--work-dir", help="for logs and checkpoints (work_dirs/<name of the config>)")
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="your own images: a folder in COCO's format, with a train and a val split; sets paths, "
-        "class names and every num_classes",
-    )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help='change the config: optim_wrapper.optimizer.lr=1e-4, key="[a,b]"',
-    )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    # torch.distributed.launch passes the rank in this way; torchrun sets the variable itself.
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser
+DATA_SET = re.compile(r"_(coco|shapes)$")  # of a config's name: with --data, it is another one
 
 
 class Plan(NamedTuple):
-    """A config with the command line's changes, and the folder of `--data`."""
+    """A config with the command line's changes, the folder of `--data`, and what the training will be."""
 
     cfg: Config
     folder: CocoFolder | None
+    training: TrainingPlan | None = None
 
 
-def read_config(args: argparse.Namespace, splits: Sequence[str]) -> Config:
+def read_config(args: argparse.Namespace, splits: Sequence[str], checkpoint: str | None = None) -> Config:
     """The config of `read_plan`; says what is in the folder."""
-    cfg, folder = read_plan(args, splits)
+    cfg, folder, _ = read_plan(args, splits, checkpoint)
     describe(cfg, folder)
     return cfg
 
@@ -83,11 +69,12 @@ def describe(cfg: Config, folder: CocoFolder | None) -> None:
         print("\n".join([folder.describe(), *notes_on_the_data(cfg, folder)]))
 
 
-def read_plan(args: argparse.Namespace, splits: Sequence[str]) -> Plan:
+def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str | None = None) -> Plan:
     """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it.
 
     Args:
-        splits: those that `--data` must have.
+        splits: those that `--data` must have. With 'train' among them, the config is made to train.
+        checkpoint: whose own config is taken where the command line names none.
 
     Raises:
         SystemExit: with a sentence on what is wrong.
@@ -95,27 +82,109 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str]) -> Plan:
     folder = None
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     setup_cache_size_limit_of_dynamo()
-    path = find_config(args.config)
-    cfg = Config.fromfile(path)
+    cfg, name = starting_config(args, checkpoint)
     check_options(cfg, args.cfg_options or {})
+    if args.classes and args.data is None:
+        raise SystemExit("--classes chooses among the classes of --data: name the folder too")
     if args.data is not None:
         meant = with_options(cfg, args.cfg_options)
         with clear_refusals():
             folder = inspect(
                 Path(args.data), trains_masks(meant), splits, decoder_of(meant), filter_of(meant)
             )
+            folder = folder.only(args.classes) if args.classes else folder
             point_config_at(cfg, folder)
-    cfg = with_options(cfg, args.cfg_options)
+        name = f"{DATA_SET.sub('', name)}_{folder.root.resolve().name}"
+    recipe, cfg = cfg, with_options(cfg, args.cfg_options)
+    training = None
+    if "train" in splits and cfg.get("train_cfg") and cfg.get("train_dataloader"):
+        training = fitted(args, cfg, recipe, folder, follow=args.config is not None)
+    elif args.img_scale:
+        set_scale(cfg, args.img_scale)
     read_by_name(cfg)
     complete_options(cfg)
+    title_pictures(cfg)
     check_model(cfg.model)
     check_loops(cfg)
     check_checkpoints(cfg)
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / path.stem)
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / name)
     if args.launcher == "pytorch" and not torch.cuda.is_available():
         use_gloo(cfg)
-    return Plan(cfg, folder)
+    return Plan(cfg, folder, training)
+
+
+def starting_config(args: argparse.Namespace, checkpoint: str | None) -> tuple[Config, str]:
+    """The config that the command line names, else that of the checkpoint; and what to call its runs."""
+    if args.config is not None:
+        path = find_config(args.config)
+        return Config.fromfile(path), path.stem
+    if checkpoint is None:
+        raise SystemExit("name a config: a file, or one of ours such as mask_rcnn_maxvit_t_coco")
+    with clear_refusals():
+        cfg = config_of_checkpoint(checkpoint)
+    cfg.custom_imports = dict(imports=["maxvit_mm"], allow_failed_imports=False)
+    cfg.load_from, cfg.resume = None, False
+    cfg.work_dir = None if args.data else str(Path(checkpoint).parent)
+    return cfg, Path(checkpoint).absolute().parent.name
+
+
+class Trained(NamedTuple):
+    """What a checkpoint says of its training; None where it does not tell."""
+
+    cfg: Config | None
+    classes: Sequence[str] | None
+
+
+def trained_with(source: str) -> Trained:
+    """Read what a checkpoint says of its training.
+
+    Raises:
+        SystemExit: where it cannot be read.
+    """
+    require_file(source)
+    with clear_refusals():
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+    classes = classes_of_checkpoint(checkpoint) if isinstance(checkpoint, dict) else None
+    try:
+        return Trained(config_of_checkpoint(source, checkpoint), classes)
+    except CheckpointError:
+        return Trained(None, classes)
+
+
+def say_differences(cfg: Config, own: Config, way: str) -> None:
+    """Say what a config does otherwise than the checkpoint's own, and what to do."""
+    found = differences(cfg, own)
+    if found and is_first_process():
+        print("\n  ".join(["note: this is not what the checkpoint was trained with:", *found, way]))
+
+
+def fitted(
+    args: argparse.Namespace, cfg: Config, recipe: Config, folder: CocoFolder | None, follow: bool
+) -> TrainingPlan:
+    """Make a config train as the command line wishes, and as follows from the folder."""
+    asked = Wishes(args.epochs, args.max_steps, args.batch_size, args.lr, args.img_scale)
+    split = folder.splits["train"] if folder is not None else None
+    file = split.annotation_file if split is not None else annotations_of(cfg)
+    data = None
+    # Without --data, looking costs a minute for COCO, and what follows is asked for only with a length.
+    if file is not None and file.is_file() and (folder is not None or any(asked)):
+        val = folder.splits["val"].images if folder is not None and "val" in folder.splits else None
+        classes = folder.classes if folder is not None else None
+        follows = follow and folder is not None and not args.as_configured
+        try:
+            data = Data(survey(file, filter_of(cfg), classes), val, follows)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SystemExit(f"{file} is no annotation file in COCO's format: {error!r}") from error
+    settled = [*(args.cfg_options or ()), *(keys_of_user(find_config(args.config)) if args.config else ())]
+    return plan_training(cfg, recipe, asked, Settled(settled), data, processes())
+
+
+def annotations_of(cfg: Config) -> Path | None:
+    """The annotation file that a config trains on."""
+    for dataset in dataset_configs(cfg.get("train_dataloader")):
+        return Path(str(dataset.get("data_root") or ""), dataset["ann_file"])
+    return None
 
 
 def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:
@@ -128,41 +197,6 @@ def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, kind: type[Runner] = TrainingRunner) -> Runner:
     with clear_refusals():
-        return Runner.from_cfg(cfg)
-
-
-def said_once(command: Callable[..., Result]) -> Callable[..., Result]:
-    """A command that, run in several processes, refuses in the words of the first alone.
-
-    The others wait for the launcher to end them with it. Where it does not, the reason was theirs alone.
-    """
-
-    @wraps(command)
-    def quietly(argv: Sequence[str] | None = None) -> Result:
-        try:
-            return command(argv)
-        except SystemExit as stop:
-            if stop.code and not is_first_process():
-                time.sleep(PATIENCE)
-            raise
-
-    return quietly
-
-
-@contextmanager
-def clear_refusals() -> Iterator[None]:
-    """End with a message, instead of a traceback, on what is the user's to mend."""
-    try:
-        yield
-    except (DataError, CheckpointError) as error:
-        raise SystemExit(str(error)) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise SystemExit(
-            f"the disk is full ({error}): the checkpoints that are there are whole: make room, add --resume"
-        ) from error
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; --resume goes on from the last checkpoint") from None
+        return kind.from_cfg(cfg)

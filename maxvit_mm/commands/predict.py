@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
@@ -140,22 +140,46 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         overlap=args.overlap,
         tta=args.tta,
     )
+    if detector.differences:
+        way = "leave out CONFIG to predict as it was trained"
+        print(
+            "\n  ".join(
+                ["note: this is not what the checkpoint was trained with:", *detector.differences, way]
+            )
+        )
     outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
+    tally = Tally(Counter(), Counter())
     start = time.monotonic()
-    counts: Counter[str] = Counter()
     with outputs:
         try:
-            look(detector, sources, outputs, counts, args.track, complain)
+            look(detector, sources, outputs, tally, args.track, complain)
         except KeyboardInterrupt:
             raise SystemExit(f"interrupted; what was found before is in {out}") from None
-    summarise(outputs, counts, time.monotonic() - start)
+    images, seconds = outputs.results.images, time.monotonic() - start
+    print(
+        f"{images} images in {seconds:.1f} s ({images / max(seconds, 1e-9):.1f} images/s): {tally.describe()}"
+    )
+    for note in notes_on(detector, outputs, tally):
+        print(f"note: {note}")
+    print(f"results are in {out}")
+
+
+class Tally(NamedTuple):
+    """What was found: how many of each class, and in how many images of each source as many as can be."""
+
+    classes: Counter[str]
+    full: Counter[str]
+
+    def describe(self) -> str:
+        kinds = ", ".join(f"{count} {name}" for name, count in self.classes.most_common())
+        return f"{sum(self.classes.values())} objects" + (f" ({kinds})" if kinds else "")
 
 
 def look(
     detector: Detector,
     sources: list[Source],
     outputs: Outputs,
-    counts: Counter[str],
+    tally: Tally,
     track: bool,
     complain: Complain,
 ) -> None:
@@ -176,21 +200,22 @@ def look(
             if tracking is not None:
                 found = tracking(frame, found)
             outputs.add(frame, found)
-            counts.update(found.data.get("class_name", ()))
+            tally.classes.update(found.data.get("class_name", ()))
+            if len(found) == detector.most:
+                tally.full[frame.source.name] += 1
             bar.update()
 
 
-def summarise(outputs: Outputs, counts: Counter[str], seconds: float) -> None:
-    images, found = outputs.results.images, sum(counts.values())
-    kinds = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    print(
-        f"{images} images in {seconds:.1f} s ({images / max(seconds, 1e-9):.1f} images/s): {found} objects"
-        + (f" ({kinds})" if kinds else "")
-    )
+def notes_on(detector: Detector, outputs: Outputs, tally: Tally) -> Iterator[str]:
+    """What a user may not have meant."""
+    if tally.full and detector.tile is None:
+        yield (
+            f"the config finds {detector.most} objects an image at most, which {sum(tally.full.values())} "
+            f"images reach (in {shorten(list(tally.full), 3)}): --tile finds more"
+        )
     if outputs.results.unknown:
-        lost = outputs.results.unknown
-        print(f"note: --ids-of does not have {shorten(lost, 3)}: left out of predictions.json")
-    print(f"results are in {outputs.folder}")
+        lost = shorten(list(outputs.results.unknown), 3)
+        yield f"--ids-of does not have {lost}: left out of predictions.json"
 
 
 def is_in(folder: Path, name: str) -> bool:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 
+from ..data.coco_entries import read_annotations
 from ..data.coco_folder import find_annotations
-from ..openmmlab.class_names import classes_of_checkpoint, difference
+from ..openmmlab.class_names import difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
+from ..openmmlab.runner import EvaluationRunner
 from ..openmmlab.tta import tta_model_of, tta_pipeline_of
-from .launch import build_runner, clear_refusals, common_parser, read_config, said_once
+from .launch import build_runner, read_config, say_differences, trained_with
+from .options import common_parser
+from .refusals import clear_refusals, said_once
 
 
 @said_once
@@ -34,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--wait-time", type=float, default=2, help="seconds a window stays (2)")
     parser.add_argument(
         "--show-dir",
-        help="draw truth and prediction side by side for each image, into this folder of the work "
-        "directory's newest run",
+        metavar="DIR",
+        help="draw truth and prediction side by side for each image, into this folder",
     )
     parser.add_argument(
         "--deploy", action="store_true", help="fold the backbone's BatchNorms first: faster, the same results"
@@ -55,14 +59,21 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     args = parser.parse_args(argv)
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         raise SystemExit(f"--out {args.out}: predictions are written as a .pkl file")
-    cfg = read_config(args, [args.split])
+    trained = trained_with(args.checkpoint)
+    take_the_known(args, trained.classes)
+    cfg = read_config(args, [args.split], args.checkpoint)
+    if args.work_dir is None:
+        cfg.work_dir = str(place_of_test(args.checkpoint, cfg.work_dir))
     require_data(cfg, ["test_dataloader"])
     cfg.load_from = args.checkpoint
     require_checkpoint(cfg)
+    if args.config is not None and trained.cfg is not None:
+        say_differences(cfg, trained.cfg, "leave out CONFIG to test as it was trained")
     if args.classes_by_name:
-        with clear_refusals():
-            take_classes_of(args.checkpoint, cfg)
+        take_classes(args.checkpoint, trained.classes, cfg)
     note_the_other_split(args)
+    if args.show_dir:
+        args.show_dir = str(Path(args.show_dir).absolute())  # MMDetection's would lie below the log
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)
     if args.tta:
@@ -71,20 +82,40 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         # A checkpoint's weights are the averages already; EMAHook would exchange them with folded ones.
         hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.type != "EMAHook"]
         cfg.custom_hooks = [*hooks, dict(type="DeployHook")]
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, EvaluationRunner)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     with clear_refusals():
         metrics = runner.test()
     if args.show_dir and is_first_process():
-        print(f"pictures are in {Path(runner.log_dir) / args.show_dir}")
+        print(f"pictures are in {args.show_dir}")
     return metrics
 
 
-def take_classes_of(source: str, cfg: Config) -> None:
+def take_the_known(args: argparse.Namespace, known: Sequence[str] | None) -> None:
+    """Where a folder has more classes than the checkpoint knows, evaluate those that it knows, and say so."""
+    file = find_annotations(Path(args.data), args.split) if args.data else None
+    if file is None or not known or args.classes:
+        return
+    try:
+        there = [category["name"] for category in read_annotations(file)["categories"]]
+    except (KeyError, TypeError, ValueError):
+        return  # the checks of the folder say what is wrong with it
+    if set(known) < set(there):
+        args.classes = list(known)
+        if is_first_process():
+            others = ", ".join(name for name in there if name not in known)
+            print(f"note: the checkpoint knows {', '.join(known)}. Left out of the evaluation: {others}")
+
+
+def place_of_test(checkpoint: str, otherwise: str) -> Path:
+    """Where a test writes: into a folder beside the checkpoint, where one may."""
+    folder = Path(checkpoint).parent
+    return folder / "test" if folder.is_dir() and os.access(folder, os.W_OK) else Path(otherwise) / "test"
+
+
+def take_classes(source: str, classes: Sequence[str] | None, cfg: Config) -> None:
     """Give the test's datasets the checkpoint's classes, in its order; CocoByName then looks the ids up."""
-    checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-    classes = classes_of_checkpoint(checkpoint)
     if classes is None:
         raise SystemExit(f"--classes-by-name: {source} does not say which classes it was trained on")
     for dataset in dataset_configs(cfg.test_dataloader):

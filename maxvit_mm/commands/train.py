@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from mmengine.dist import get_world_size
@@ -13,7 +14,11 @@ from ..measure.gpu_memory import Finding
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
 from ..openmmlab.hooks import unwrapped
-from .launch import build_runner, clear_refusals, common_parser, describe, read_plan, said_once
+from ..openmmlab.resuming import checkpoint_to_resume
+from ..openmmlab.training_plan import TrainingPlan
+from .launch import build_runner, describe, read_plan, say_differences, trained_with
+from .options import training_parser
+from .refusals import clear_refusals, said_once
 
 
 @said_once
@@ -23,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     Raises:
         SystemExit: with a sentence on what is the user's to mend, before anything is built if it can be seen.
     """
-    parser = common_parser("Train a detector.")
+    parser = training_parser("Train a detector.")
     parser.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
     parser.add_argument(
         "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size"
@@ -36,32 +41,74 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         help="go on from a checkpoint; without a name, from the latest in the work directory",
     )
     args = parser.parse_args(argv)
-    cfg, folder = read_plan(args, ("train", "val"))
+    resumed = None
+    if args.config is None:
+        resumed = args.resume = checkpoint_of_resume(args.resume, args.work_dir)
+    if args.auto_scale_lr:
+        args.cfg_options = {**(args.cfg_options or {}), "auto_scale_lr.enable": True}
+    cfg, folder, plan = read_plan(args, ("train", "val"), resumed)
     describe(cfg, folder)
     require_data(cfg, ["train_dataloader", "val_dataloader"])
     if args.amp:
         use_amp(cfg)
     elif not torch.cuda.is_available():
         use_float32(cfg)
-    if args.auto_scale_lr:
-        if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
-            raise SystemExit(f"--auto-scale-lr: {args.config} sets no auto_scale_lr.base_batch_size")
-        cfg.auto_scale_lr.enable = True
+    if args.auto_scale_lr and "base_batch_size" not in cfg.auto_scale_lr:
+        raise SystemExit(f"--auto-scale-lr: {args.config} sets no auto_scale_lr.base_batch_size")
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     require_checkpoint(cfg)
+    if args.config is not None and args.resume not in (None, "auto"):
+        own = trained_with(args.resume).cfg
+        if own is not None:
+            say_differences(cfg, own, "leave out CONFIG to go on as it began")
     if is_first_process():
-        for note in notes_on_the_start(cfg):
-            print(note)
+        for line in [*said(plan, folder is not None and not args.as_configured), *notes_on_the_start(cfg)]:
+            print(line)
     runner = build_runner(cfg)
     images = folder.splits["train"].images if folder is not None else None
     heed(cheap_findings(cfg, unwrapped(runner.model), images, get_world_size()))
-    with clear_refusals():
+    with clear_refusals(cfg.work_dir):
         runner.train()
     if is_first_process():
-        print(f"checkpoints, curves.png, log and pictures are in {cfg.work_dir}")
+        print(f"checkpoints, curves.png and log are in {cfg.work_dir}")
+        pictures = Path(runner.log_dir) / "vis_data/vis_image"
+        if pictures.is_dir():
+            print(f"pictures of the validation, truth beside prediction, are in {pictures}")
     return runner
+
+
+def checkpoint_of_resume(named: str | None, work_dir: str | None) -> str:
+    """The checkpoint to go on from, where no config is named: its own is taken.
+
+    Raises:
+        SystemExit: where there is none.
+    """
+    if named is None:
+        raise SystemExit(
+            "name a config: a file, or one of ours such as mask_rcnn_maxvit_t_coco. Only --resume needs none"
+        )
+    if named != "auto":
+        return named
+    if work_dir is None:
+        raise SystemExit("--resume without a config: name the checkpoint, or its folder by --work-dir")
+    with clear_refusals():
+        for template in ("iter_{}.pth", "epoch_{}.pth"):
+            found, _ = checkpoint_to_resume(Path(work_dir), Path(work_dir), template)
+            if found is not None:
+                return found
+    raise SystemExit(f"--resume: there is no checkpoint in {work_dir}: name a config to start a training")
+
+
+def said(plan: TrainingPlan | None, follows: bool) -> Iterator[str]:
+    """The plan of a training, and what in it does not fit together."""
+    if plan is None:
+        return
+    why = " for this data (--as-configured takes the config's own)" if follows else ""
+    yield f"the plan{why}:"
+    yield from plan.lines()
+    yield from (f"note: {note}" for note in plan.notes())
 
 
 def heed(findings: Iterable[Finding]) -> None:

@@ -8,7 +8,7 @@ import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .coco_boxes import box_remarks, other_reading, outside_boxes
@@ -55,6 +55,25 @@ class CocoFolder:
     splits: dict[str, Split]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    def only(self, classes: Sequence[str]) -> "CocoFolder":
+        """The folder as if it had these classes alone, in this order.
+
+        Raises:
+            DataError: where it has no such class, or a split has no object of them.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown or len(set(classes)) < len(classes):
+            wrong = f"has no class {', '.join(unknown)}" if unknown else "is asked for a class twice"
+            raise DataError(f"--classes: {self.root} {wrong}; its classes are {', '.join(self.classes)}")
+        labels = [self.classes.index(name) for name in classes]
+        splits = {}
+        for name, split in self.splits.items():
+            per_class = tuple(split.per_class[label] for label in labels)
+            if not sum(per_class):
+                raise DataError(f"--classes: {name} has no object of the classes {', '.join(classes)}")
+            splits[name] = replace(split, instances=sum(per_class), per_class=per_class)
+        return replace(self, splits=splits, classes=tuple(classes))
 
     def describe(self, width: int = 100) -> str:
         """The splits, the instances of each class and the notes; `width` in characters."""
@@ -113,7 +132,8 @@ def inspect(
         file = find_annotations(root, name)
         if file is None:
             problems.append(
-                f"{name}: no annotation file; looked for {', '.join(places(name))}{others(root, names)}"
+                f"{name}: no annotation file. Write {places(name)[1]}, and its images into {name}/; looked "
+                f"for {', '.join(places(name))}{others(root, names)}"
             )
         else:
             with one_at_a_time(file):
@@ -186,7 +206,7 @@ class Check:
         seen = memory.images(self.folder, self.decoder, now)
         seen |= look_at_all(self.folder, [name for name in now if name not in seen], self.decoder)
         self.problems += entry_problems(self.where, coco, incomplete)
-        self.problems += image_problems(self.where, self.folder, coco["images"], seen)
+        self.problems += image_problems(self.where, self.folder, coco["images"], seen, self.tried)
         self.notes += image_remarks(self.where, seen)
         self.look_at_objects(coco, whole=not incomplete)
         kept = ("notes", "classes", "images", "tally", "left", "most")
@@ -220,9 +240,7 @@ class Check:
         """The folder that holds most of the images; the first of several."""
         tried = [self.root / path.format(alias) for alias in ALIASES[self.name] for path in IMAGES]
         held = {f: len(stamps(f, names)) for f in [*tried, self.file.parent] if f.is_dir()}
-        if names and not any(held.values()):
-            folders = ", ".join(str(folder.relative_to(self.root)) for folder in held)
-            self.problems.append(f"{self.name}: none of its images was found; looked in {folders}")
+        self.tried = [str(folder.relative_to(self.root)) for folder in held]
         return max(held, key=held.__getitem__)
 
     def split(self, labels: Sequence[str]) -> Split:

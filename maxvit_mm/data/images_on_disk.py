@@ -185,8 +185,22 @@ def see_through(content: bytes) -> bool:
         return bool(np.asarray(image.getchannel("A")).min() < 255)
 
 
-def image_problems(where: str, folder: Path, images: list[Entry], seen: dict[str, Seen]) -> Iterator[str]:
-    """Images that are not on disk, cannot be read, or are not of the stated size."""
+def image_problems(
+    where: str, folder: Path, images: list[Entry], seen: dict[str, Seen], tried: list[str]
+) -> Iterator[str]:
+    """Images that are not on disk, cannot be read, or are not of the stated size.
+
+    Args:
+        folder: which holds most of the images, of those that were `tried`.
+    """
+    if images and not seen:
+        name = where.partition(" ")[0]
+        yield (
+            f"{where}: none of its {len(images)} images was found, such as {images[0]['file_name']}; looked "
+            f"in {', '.join(tried)}. Put them into {name}/, each as its 'file_name' says"
+            f"{alike(folder, images, seen)}"
+        )
+        return
     missing = (image["file_name"] for image in images if image["file_name"] not in seen)
     what = f"images missing from {folder}"
     yield from (s + alike(folder, images, seen) for s in sentence(where, what, missing))

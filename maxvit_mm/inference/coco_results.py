@@ -50,7 +50,7 @@ class CocoResults:
                 raise ValueError(f"{numbering} has no class {', '.join(missing)}, which the checkpoint finds")
             self.ids = [ids[name] for name in classes.names]
         self.images = self.found = 0
-        self.unknown: list[str] = []
+        self.unknown: dict[str, None] = {}  # names, in their order
 
     def __enter__(self) -> CocoResults:
         self.file = self.path.open("w", encoding="utf-8")
@@ -78,7 +78,7 @@ class CocoResults:
         if self.known:
             known = self.known.get(name, self.known.get(frame.source.place.name))
             if known is None:
-                self.unknown.append(name)
+                self.unknown[name] = None
                 return
             number = known
         entry = {"id": number, "file_name": name, "width": width, "height": height}

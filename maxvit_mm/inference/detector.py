@@ -15,9 +15,9 @@ from mmengine.runner import CheckpointLoader
 from supervision.detection.compact_mask import CompactMask
 
 from ..network.trunk import SMALLEST_IMAGE
-from ..openmmlab.retarget import decoder_of
+from ..openmmlab.retarget import decoder_of, most_per_image
 from .ahead import ahead
-from .building import build_detector, config_for, device_of, pipeline_of
+from .building import build_detector, config_for, device_of, from_own, pipeline_of
 from .known_classes import Classes, classes_for
 from .sources import Complain, Frame, Source, SourceError, frames_of, refuse, sources_of
 from .tiles import Tile, joined, tiles_of
@@ -37,7 +37,7 @@ class View(NamedTuple):
 class Detector:
     """A detector that `tools/train.py` trained, ready to look at images.
 
-    >>> detector = Detector(checkpoint="work_dirs/mine/iter_780.pth")
+    >>> detector = Detector(checkpoint="work_dirs/mine/iter_1000.pth")
     >>> for image, detections in detector("photos/"):
     ...     print(detections["class_name"], detections.xyxy)
 
@@ -85,17 +85,19 @@ class Detector:
         if checkpoint is None:
             config, checkpoint = None, config
         if not isinstance(checkpoint, str | Path):
-            raise ValueError("name a checkpoint: Detector(checkpoint='work_dirs/mine/iter_780.pth')")
+            raise ValueError("name a checkpoint: Detector(checkpoint='work_dirs/mine/iter_1000.pth')")
         check_numbers(score_thr, batch_size, tile, overlap)
         source = str(checkpoint)
         loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
         cfg = config_for(config, source, loaded)
+        self.differences = [] if config is None else from_own(cfg, source, loaded)
         self.score_thr, self.batch_size, self.tile, self.overlap = score_thr, batch_size, tile, overlap
         self.device = device_of(device)
         self.amp = amp
         self.config = cfg
         self.decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
         self.classes: Classes = classes_for(cfg, source, loaded, is_own=config is None)
+        self.most = most_per_image(cfg)
         self.wanted = self.classes.ids_of(classes)
         self.pipeline = pipeline_of(cfg, tta)
         self.model = build_detector(cfg, source, loaded, score_thr, tta, deploy).to(self.device)

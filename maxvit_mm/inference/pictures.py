@@ -14,6 +14,7 @@ from .known_classes import Classes
 SMALL = 480  # pixels along the longer side; smaller pictures are enlarged, so that names can be read
 TEXT = 1 / 45  # height of a letter, of the picture's side
 LINE = 1 / 350  # thickness of a box's line, of the picture's side
+LINE_OF_OBJECT = 1 / 12  # its greatest thickness, of an object's shorter side, so that small ones can be seen
 SMALLEST_TEXT = 10  # pixels
 CROWDED = 0.2  # part of the picture that names may cover before a legend stands for them
 OPACITY = 0.45
@@ -39,7 +40,7 @@ class Drawing:
         height, width = picture.shape[:2]
         side = (height * width) ** 0.5
         letters = max(SMALLEST_TEXT, round(TEXT * side))
-        line = max(1, round(LINE * side))
+        line = max(1, round(min(LINE * side, LINE_OF_OBJECT * smallest_side(found))))
         lookup, palette = self.colouring(found)
         if found.mask is not None:
             picture = sv.MaskAnnotator(palette, OPACITY, lookup).annotate(picture, found)
@@ -101,6 +102,11 @@ def enlarged(image: np.ndarray, found: sv.Detections) -> tuple[np.ndarray, sv.De
     if found.mask is not None:
         found.mask = found.mask.resize((height * times, width * times))
     return cv2.resize(image, (width * times, height * times), interpolation=cv2.INTER_CUBIC), found
+
+
+def smallest_side(found: sv.Detections) -> float:
+    """The shorter side of a usual object, in pixels."""
+    return float(np.median((found.xyxy[:, 2:] - found.xyxy[:, :2]).min(1))) if len(found) else 0.0
 
 
 def labels_of(found: sv.Detections) -> list[str]:

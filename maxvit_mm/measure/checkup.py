@@ -19,6 +19,7 @@ from torch import nn
 from ..fast.report import report
 from ..openmmlab.class_names import classes_of_checkpoint, difference
 from ..openmmlab.hooks import normalization_problems
+from ..openmmlab.schedules import last_place
 from ..weights import CheckpointError, check_detector
 from .config_cost import build
 from .cost import STATES, held
@@ -26,6 +27,7 @@ from .gpu_memory import Finding, has_average, memory, shape_of, size
 
 SHARED_MEMORY = Path("/dev/shm")
 PREFETCHED = 2  # batches that each of PyTorch's workers holds ready, unless the config says otherwise
+EARLY = 0.9  # of a training: a schedule that has ended before leaves it at its lowest rate
 FEW = 8  # images, below which BatchNorm's error grows: Figure 1 of Group Normalization, Wu and He, 2018
 
 
@@ -116,7 +118,7 @@ def warm_up(cfg: Config, batch: int, images: int | None) -> Iterator[Finding]:
         if steps and schedule.get("type") == "LinearLR" and not schedule.get("by_epoch", True):
             warm = schedule.get("end", 0)
             text = f"{warm} of {steps} steps"
-            if warm * 3 > steps:
+            if warm * 3 > steps > 20:
                 text += (
                     f", which leaves few to learn in: --cfg-options param_scheduler.{place}.end={steps // 10}"
                 )
@@ -126,7 +128,7 @@ def warm_up(cfg: Config, batch: int, images: int | None) -> Iterator[Finding]:
 
 
 def schedules(cfg: Config) -> Iterator[Finding]:
-    """Whether the learning rate falls within the training, where its length was changed."""
+    """Whether the learning rate falls within the training and until its end, where its length was changed."""
     train: Mapping = cfg.get("train_cfg") or {}
     for place, schedule in enumerate(cfg.get("param_scheduler") or ()):
         last = train.get("max_epochs" if schedule.get("by_epoch", True) else "max_iters")
@@ -138,6 +140,12 @@ def schedules(cfg: Config) -> Iterator[Finding]:
             way = f"param_scheduler.{place}.{kind}={fit if kind == 'milestones' else last}".replace(" ", "")
             text = f"{schedule['type']} counts to {max(late)}, and this training ends at {last}"
             yield Finding("note", "schedule", f"{text}: --cfg-options {way}")
+        end = last_place(schedule)
+        if last and schedule.get("type") != "LinearLR" and 0 < end < EARLY * last:
+            unit = "epochs" if schedule.get("by_epoch", True) else "steps"
+            text = f"{schedule['type']} ends after {end} of {last} {unit}, and the rate stays at its lowest"
+            wish = "--epochs" if unit == "epochs" else "--max-steps"
+            yield Finding("note", "schedule", f"{text}: {wish} {last} stretches it")
 
 
 def batch_norm(cfg: Config, batch: int, processes: int) -> Iterator[Finding]:

@@ -34,7 +34,8 @@ Parameters in millions, multiply-adds in billions (FLOPs are twice as many), mem
 image. Multiply-adds are those of convolutions and matrix products, attention's included, and one for
 each element of norms, activations, softmaxes and sums; of a second stage, with all boxes that test_cfg
 keeps and as many masks as detections. Memory is that of live tensors in float32, without a kernel's
-workspace; training with gradients, the optimizer's state and averages, without losses."""
+workspace; training with gradients, the optimizer's state and averages, without losses. A process holds more:
+Python, PyTorch and the readers of images take one to two GiB beside it."""
 
 
 class Summary(NamedTuple):

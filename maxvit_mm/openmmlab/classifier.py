@@ -53,6 +53,11 @@ class MaxViTClassifier(nn.Module):
                 not complete.
         """
         tensors, about, _ = read_weights(path)
+        if not about and any(name.startswith("backbone.") for name in tensors):
+            raise CheckpointError(
+                f"{path} is a detector: it finds objects and has no classification head. tools/test.py "
+                f"evaluates it, and tools/predict.py runs it on images"
+            )
         if not about:
             raise CheckpointError(
                 f"{path} was not converted: run `python tools/convert_weights.py {path} maxvit.pth`, and "

@@ -18,10 +18,12 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
 from mmengine.fileio import get_local_path
+from mmengine.logging import MMLogger
 
 from ..data.coco_entries import read_annotations
 
 PLAIN = {"CocoDataset": "CocoByNameDataset", "CocoMetric": "CocoByNameMetric"}  # what they stand in for
+SUMMARY = "COCOeval's summary:"
 
 
 class CocoByName(COCO):
@@ -69,7 +71,18 @@ class CocoByNameMetric(CocoMetric):
             self.cat_ids = sorted(ids)
             place = np.argsort(np.argsort(ids))
             results = [(truth, {**found, "labels": place[found["labels"]]}) for truth, found in results]
-        return super().compute_metrics(results)
+        with redirect_stdout(StringIO()) as said:
+            metrics = super().compute_metrics(results)
+        logger = MMLogger.get_current_instance()
+        tables = [line for line in said.getvalue().splitlines() if line.startswith(" Average")]
+        if tables:
+            logger.info("\n".join([SUMMARY, *tables]))
+        if not metrics:
+            logger.info("nothing was found in any image: usual after a few steps, and no AP is counted")
+        absent = [name for name, value in metrics.items() if value == -1]
+        if absent:
+            logger.info(f"-1 means that the split has no object of that size: {', '.join(absent)}")
+        return metrics
 
 
 def by_name(kind: str) -> str:

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from ..data.coco_folder import CocoFolder
 from ..network import VARIANTS, find_variant
-from .retarget import dataset_configs
+from .retarget import dataset_configs, most_per_image
 
 RANDOM_WEIGHTS = (
     "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
@@ -32,6 +32,9 @@ READ |= {
     "tta_model",
     "tta_pipeline",
 }
+
+# Hooks that every run of ours has, whoever's config it is.
+OURS = ("ClassNamesHook", "CompleteLoadHook", "ResumedScheduleHook", "TimeLeftHook", "LossWatchHook")
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:
@@ -63,9 +66,7 @@ def complete_options(cfg: Config) -> None:
             for key in ("prefetch_factor", "multiprocessing_context", "timeout"):
                 loader.pop(key, None)
     hooks = list(cfg.get("custom_hooks") or [])
-    missing = [
-        kind for kind in ("ClassNamesHook", "CompleteLoadHook") if kind not in {h.get("type") for h in hooks}
-    ]
+    missing = [kind for kind in OURS if kind not in {h.get("type") for h in hooks}]
     cfg.custom_hooks = hooks + [dict(type=kind) for kind in missing]
 
 
@@ -103,12 +104,11 @@ def check_checkpoints(cfg: Config) -> None:
 
 def notes_on_the_data(cfg: Config, folder: CocoFolder) -> Iterator[str]:
     """What a config does otherwise than a folder's owner may think."""
-    settings = cfg.model.get("test_cfg") or {}
-    key = "rcnn." if settings.get("rcnn") else ""
-    most = (settings.get("rcnn") or settings).get("max_per_img")
+    key = "rcnn." if (cfg.model.get("test_cfg") or {}).get("rcnn") else ""
+    most = most_per_image(cfg)
     fullest = {name: split.most for name, split in folder.splits.items() if name != "train"}
     for name, count in fullest.items():
-        if isinstance(most, int) and count > most:
+        if most is not None and count > most:
             yield (
                 f"note: {name} has an image of {count} objects, and the config finds {most} an image at most:"
                 f" --cfg-options model.test_cfg.{key}max_per_img={2 * count}"
@@ -143,9 +143,14 @@ def require_checkpoint(cfg: Config) -> None:
     init_cfg = (cfg.model.get("backbone") or {}).get("init_cfg") or {}
     named = [cfg.get("load_from"), init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None]
     for path in (str(path) for path in named if path):
-        local = ":" not in path.partition("/")[0]  # no URL
-        if local and not Path(path).expanduser().exists() and not Path(f"{path}.index").is_file():
-            raise SystemExit(f"there is no checkpoint file {path}")
+        require_file(path)
+
+
+def require_file(path: str) -> None:
+    """Refuse, in one sentence, a file of weights that is not there."""
+    local = ":" not in path.partition("/")[0]  # no URL
+    if local and not Path(path).expanduser().exists() and not Path(f"{path}.index").is_file():
+        raise SystemExit(f"there is no checkpoint file {path}")
 
 
 def trains_masks(cfg: Config) -> bool:
@@ -154,10 +159,15 @@ def trains_masks(cfg: Config) -> bool:
     return "'with_mask': True" in str(loader.to_dict())
 
 
+def has_checkpoint(work_dir: str) -> bool:
+    """Whether a training that can be resumed has left something in a folder."""
+    saved = (Path(work_dir).glob(name) for name in ("last_checkpoint", "epoch_*.pth", "iter_*.pth"))
+    return any(path for found in saved for path in found)
+
+
 def notes_on_the_start(cfg: Config) -> Iterator[str]:
     """What a user may not have meant by starting as `cfg` does."""
-    saved = (Path(cfg.work_dir).glob(name) for name in ("last_checkpoint", "epoch_*.pth", "iter_*.pth"))
-    goes_on = cfg.get("load_from") or any(path for found in saved for path in found)
+    goes_on = cfg.get("load_from") or has_checkpoint(cfg.work_dir)
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
     backbone = cfg.model.get("backbone") or {}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Series = dict[str, tuple[list[int], list[float]]]
 
@@ -24,6 +25,8 @@ def read_log(work_dir: Path) -> tuple[Series, Series]:
     earliest: float = math.inf
     for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
         records = list(read_records(log))
+        if not any("lr" in record for record in records):
+            continue  # a test's
         first = next((record["step"] for record in records if "lr" in record), None)
         if first is not None and first <= earliest:
             losses, metrics = {}, {}  # from the start again: what is there is of another run
@@ -61,13 +64,19 @@ def draw_curves(work_dir: Path) -> Path:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for name, (steps, values) in losses.items():
-        left.plot(steps, values, label=name, linewidth=2.5 if name == "loss" else 1)
+        width, mark = 2.5 if name == "loss" else 1, "." if len(steps) < 3 else ""
+        left.plot(steps, values, label=name, linewidth=width, marker=mark)
     for name, (steps, values) in metrics.items():
         right.plot(steps, values, label=name.removeprefix("coco/"), marker="o")
     left.set(title="training loss", xlabel="step", ylim=(0, None))
     right.set(title="AP on the validation split", xlabel="step", ylim=(0, 1))
+    last = max((step for steps, _ in (*losses.values(), *metrics.values()) for step in steps), default=1)
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.set_xlim(0, last * 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+        if not axes.lines:
+            axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center")
         if axes.lines:
             axes.legend(fontsize="small")
     path = work_dir / "curves.png"

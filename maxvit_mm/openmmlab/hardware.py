@@ -51,3 +51,9 @@ def use_amp(cfg: Config) -> None:
 
 def is_first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def processes() -> int:
+    """Of this training, as its launcher says; 1 without one."""
+    counts = (os.environ.get(name) for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS"))
+    return next((int(count) for count in counts if count), 1)

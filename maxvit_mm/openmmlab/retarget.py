@@ -51,6 +51,8 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
+                if "CocoMetric" in str(evaluator["type"]):
+                    evaluator.setdefault("classwise", True)
     read_by_name(cfg)
 
 
@@ -80,6 +82,13 @@ def filter_of(cfg: Config) -> Filter:
         only = dataset.get("filter_cfg") or {}
         return Filter(bool(only.get("filter_empty_gt", False)), int(only.get("min_size", 0)))
     return Filter()
+
+
+def most_per_image(cfg: Config) -> int | None:
+    """How many objects the config finds in an image at most; None where it does not say."""
+    settings = cfg.model.get("test_cfg") or {}
+    most = (settings.get("rcnn") or settings).get("max_per_img")
+    return most if isinstance(most, int) else None
 
 
 def _draw_some(cfg: Config, images: int) -> None:

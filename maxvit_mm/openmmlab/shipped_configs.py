@@ -8,6 +8,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def folder_of_ours() -> Path:
+    """Where our configs are: an installed package carries its own, a clone has them beside it."""
+    return next(path for path in (PACKAGE / ".mim/configs", PACKAGE.parent / "configs") if path.is_dir())
+
+
 def find_config(name: str) -> Path:
     """A config by its path, or one of ours by its name, from any working directory.
 
@@ -18,8 +23,7 @@ def find_config(name: str) -> Path:
         return Path(name)
     if Path(name).parent not in (Path(), Path("configs")):
         raise SystemExit(f"there is no config {name}")
-    # An installed package carries its configs as OpenMMLab's packages do; a clone has them beside it.
-    folder = next(path for path in (PACKAGE / ".mim/configs", PACKAGE.parent / "configs") if path.is_dir())
+    folder = folder_of_ours()
     path = (folder / Path(name).name).with_suffix(".py")
     if path.is_file():
         return path

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from runs import PICO, pretrained, refusal
 
-from maxvit_mm.commands.launch import clear_refusals
+from maxvit_mm.commands.refusals import clear_refusals
 from maxvit_mm.commands.train import main as train
-from maxvit_mm.openmmlab.config_checks import check_options, complete_options
+from maxvit_mm.openmmlab.config_checks import OURS, check_options, complete_options
 from maxvit_mm.openmmlab.hardware import places_of
 from maxvit_mm.openmmlab.shipped_configs import find_config
 
@@ -83,15 +83,15 @@ def test_a_config_of_other_people_accounts_for_checkpoints_too():
     cfg = Config.fromfile(find_config("mask_rcnn_maxvit_t_coco"))
     ours = [hook.type for hook in cfg.custom_hooks]
     complete_options(cfg)
-    assert [hook.type for hook in cfg.custom_hooks] == ours
+    assert [hook.type for hook in cfg.custom_hooks] == [*ours, *(kind for kind in OURS if kind not in ours)]
     cfg.custom_hooks = None
     complete_options(cfg)
-    assert [hook.type for hook in cfg.custom_hooks] == ["ClassNamesHook", "CompleteLoadHook"]
+    assert [hook.type for hook in cfg.custom_hooks] == list(OURS)
 
 
 def test_of_several_processes_the_first_alone_says_why_it_stops(monkeypatch):
     waited = []
-    monkeypatch.setattr("maxvit_mm.commands.launch.time.sleep", waited.append)
+    monkeypatch.setattr("maxvit_mm.commands.refusals.time.sleep", waited.append)
     monkeypatch.setenv("RANK", "0")
     assert "there is no config no_such_config" in refusal(train, "no_such_config")
     assert waited == []
@@ -114,6 +114,10 @@ def test_batches_cannot_be_normalised_across_processes_without_gpus(shapes, monk
     assert list(places_of("SyncBN", cfg.model, "model")) == []
 
 
-def test_an_interrupted_run_says_how_to_go_on():
-    with pytest.raises(SystemExit, match="--resume goes on"), clear_refusals():
+def test_an_interrupted_run_says_how_to_go_on_where_it_can(tmp_path):
+    with pytest.raises(SystemExit, match="before the first checkpoint"), clear_refusals(str(tmp_path)):
+        raise KeyboardInterrupt
+    (tmp_path / "iter_2.pth").touch()
+    said = f"--resume --work-dir {tmp_path} goes on"
+    with pytest.raises(SystemExit, match=said), clear_refusals(str(tmp_path)):
         raise KeyboardInterrupt

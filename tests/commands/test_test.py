@@ -26,6 +26,31 @@ def test_evaluation_writes_predictions_and_draws_pictures(trained, shapes, tmp_p
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
+def test_a_checkpoint_is_tested_alone_beside_its_training_and_writes_over_nothing(trained, tmp_path, capsys):
+    run = shutil.copytree(trained, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    metrics = evaluate([str(run / "iter_2.pth"), "--tta"])
+    assert {"coco/bbox_mAP", "coco/segm_mAP"} <= metrics.keys()
+    assert {path: path.read_bytes() for path in before} == before
+    new = {path.relative_to(run).parts[0] for path in run.rglob("*") if path not in before}
+    assert new == {"test"}
+    (dumped,) = (run / "test").glob("*/config.py")
+    assert "InstanceTTAModel" in dumped.read_text()
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_what_a_config_does_otherwise_than_the_training_is_said_with_both_values(
+    trained, shapes, monkeypatch, capsys
+):
+    monkeypatch.setattr("maxvit_mm.commands.test.build_runner", lambda *_: 1 / 0)
+    options = ["--img-scale", "64", "--cfg-options", "model.test_cfg.rcnn.score_thr=0.3"]
+    with pytest.raises(ZeroDivisionError):
+        evaluate([PICO, str(trained / "iter_2.pth"), "--data", str(shapes), *options])
+    screen = capsys.readouterr().out
+    assert "images are resized to 64 x 64 here, and were taken as they are in the training" in screen
+    assert "model.test_cfg.rcnn.score_thr is 0.3 here, and was 0.05 in the training" in screen
+
+
 def test_evaluation_needs_no_training_split(trained, shapes, tmp_path):
     folder = shutil.copytree(shapes, tmp_path / "val_only")
     shutil.rmtree(folder / "train2017")

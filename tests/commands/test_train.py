@@ -14,6 +14,8 @@ from maxvit_mm.commands.train import main as train
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.weights.checkpoint import load_from_local
 
+UNEVALUATED = ["train_cfg.val_interval=99"]
+
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
@@ -27,7 +29,7 @@ def test_training_leaves_checkpoints_scalars_curves_and_pictures(trained):
     assert "loss_mask" in records[0]
     assert "coco/segm_mAP" in records[2]
     assert list(log.parent.glob("events.out.tfevents.*"))  # TensorBoard's
-    assert list(log.parent.glob("vis_image/val_img_*.png"))
+    assert len(list(log.parent.glob("vis_image/*_step_2.png"))) == 3
 
 
 def test_a_run_is_reproduced_from_the_config_that_it_leaves(trained, shapes):
@@ -74,12 +76,56 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(shapes, tmp
         torch.testing.assert_close(resumed["state_dict"][name], tensor, msg=name)
 
 
-def test_resuming_goes_on_with_the_next_step(trained, shapes, tmp_path):
+def test_a_training_goes_on_for_longer_from_its_checkpoint_alone(trained, tmp_path, capsys):
     work_dir = shutil.copytree(trained, tmp_path / "again")
     (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_2.pth"))
-    options = [*TWO_STEPS, "train_cfg.max_iters=3"]
-    train([PICO, "--data", str(shapes), "--work-dir", str(work_dir), "--resume", "--cfg-options", *options])
-    assert (work_dir / "last_checkpoint").read_text().endswith("iter_3.pth")
+    train(["--resume", "--work-dir", str(work_dir), "--max-steps", "4", "--cfg-options", *UNEVALUATED])
+    assert "At step 2 of 4 the learning rate is 0.00071" in capsys.readouterr().out
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    rates = [json.loads(line)["lr"] for line in logs[-1].read_text().splitlines()]
+    # For 2 images a step; a cosine from step 2 on, which is at its end, 1e-5, before the last step.
+    assert rates == pytest.approx([1e-3 * 0.5**0.5, 1e-5], rel=1e-3)
+    assert load_from_local(str(work_dir / "iter_4.pth"))["param_schedulers"][1]["end"] == 4
+
+
+def test_what_is_left_to_do_is_said_and_so_is_what_is_missing(trained, capsys):
+    train(["--resume", str(trained / "iter_2.pth"), "--work-dir", "elsewhere", "--cfg-options", *UNEVALUATED])
+    assert "has trained for 2 steps, and this training ends at 2" in capsys.readouterr().out
+    assert "name a config" in refusal(train)
+    assert "there is no checkpoint in empty" in refusal(train, "--resume", "--work-dir", "empty")
+    assert "by --work-dir" in refusal(train, "--resume")
+
+
+def test_the_plan_and_the_progress_are_on_the_screen_and_the_rest_in_the_log(shapes, capsys):
+    options = [*TWO_STEPS, "train_cfg.val_interval=12", "default_hooks.checkpoint.interval=12"]
+    wishes = ["--max-steps", "12", "--img-scale", "64", "--batch-size", "1", "--lr", "2e-3"]
+    classes = ["--classes", "star", "disk"]
+    runner = train(
+        [PICO, "--data", str(shapes), "--work-dir", "w", *wishes, *classes, "--cfg-options", *options]
+    )
+    screen = capsys.readouterr().out
+    lines = screen.splitlines()
+    first = next(i for i, line in enumerate(lines) if "Iter(train)" in line)
+    assert first < 40
+    assert "images, 1 a step: 12 steps" in screen
+    assert "in the network (the median image)" in screen
+    assert "0.002 (AdamW)" in screen
+    assert "left for 2 steps, besides evaluations" in screen
+    assert "Config:" not in screen
+    (log,) = Path("w").glob("*/*.log")
+    text = log.read_text()
+    for hidden in ("Config:", "Hooks will be executed", "paramwise_options"):
+        assert hidden in text
+    assert runner.val_dataloader.dataset.metainfo["classes"] == ("star", "disk")
+    assert lines[-2].endswith("log are in w")
+    assert len(list(Path(lines[-1].rpartition(" ")[2]).glob("*_step_12.png"))) == 3
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_in_a_sentence(shapes):
+    options = [*TWO_STEPS, "model.roi_head.mask_head.loss_mask.loss_weight=nan"]
+    message = refusal(train, PICO, "--data", shapes, "--work-dir", "w", "--cfg-options", *options)
+    assert "training stopped at step 1: no finite value for loss, loss_mask" in message
+    assert not list(Path("w").glob("*.pth"))
 
 
 def test_googles_averages_follow_are_evaluated_and_resumed(shapes):

@@ -229,7 +229,9 @@ def test_where_no_image_is_found_the_places_are_listed(tmp_path):
     folder(tmp_path)
     for path in (tmp_path / "val2017").iterdir():
         path.unlink()
-    assert "val: none of its images was found; looked in val2017, ., annotations" in refusal(tmp_path)
+    message = refusal(tmp_path)
+    assert "looked in val2017, ., annotations. Put them into val/, each as its 'file_name' says" in message
+    assert "images missing" not in message
 
 
 @pytest.mark.parametrize(

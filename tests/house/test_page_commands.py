@@ -24,7 +24,7 @@ COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(
 KINDS = {".", "bash", "gsutil", "make", "mim", "mkdir", "pip", "python"}
 CHECKPOINTS = [
     *("CHECKPOINT", "maxvit_t.pth", "maxvit_s.pth"),
-    *("work_dirs/mine/iter_780.pth", "work_dirs/mask_rcnn_maxvit_t_coco/epoch_12.pth"),
+    *("work_dirs/mine/iter_1000.pth", "work_dirs/mask_rcnn_maxvit_t_coco/epoch_12.pth"),
 ]
 
 
@@ -38,9 +38,10 @@ def home(tmp_path_factory):
     for split in ("train2017", "val2017"):
         (home / "data/coco" / split).mkdir()
         (home / f"data/coco/annotations/instances_{split}.json").touch()
+    text = Config.fromfile(ROOT / "configs/mask_rcnn_maxvit_pico_shapes.py").pretty_text
     for name in CHECKPOINTS:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"state_dict": {}}, home / name)
+        torch.save({"state_dict": {}, "meta": {"cfg": text}, "message_hub": {}}, home / name)
     (home / "bin").mkdir()
     (home / "bin/srun").write_text('#!/bin/sh\necho "$@"\n')
     (home / "bin/srun").chmod(0o755)
@@ -113,7 +114,7 @@ def test_a_program_of_the_pages_runs(program, tmp_path, monkeypatch, request):
         trained, shapes = (request.getfixturevalue(name) for name in ("trained", "shapes"))
         (tmp_path / "PICTURES").symlink_to(shapes / "val2017")
         (tmp_path / "work_dirs/mine").mkdir()
-        (tmp_path / "work_dirs/mine/iter_780.pth").symlink_to(trained / "iter_2.pth")
+        (tmp_path / "work_dirs/mine/iter_1000.pth").symlink_to(trained / "iter_2.pth")
     monkeypatch.delenv("MAXVIT_MM_IMPLEMENTATION", raising=False)
     exec(compile(program, "page", "exec"), {})
 

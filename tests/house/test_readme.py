@@ -21,7 +21,7 @@ OURS = re.compile(r"(tools|configs|tests|docs|maxvit_mm)/[\w./-]+")
 
 
 def test_a_stranger_reads_the_readme_in_one_go():
-    assert len(PAGES["README.md"].splitlines()) <= 180
+    assert len(PAGES["README.md"].splitlines()) <= 190
 
 
 def test_the_readme_leads_to_every_page():

@@ -46,7 +46,10 @@ def run_tool(tool: str, arguments: list[str]) -> None:
 @functools.cache
 def options_of(tool: str) -> set[str]:
     """The long options that a tool shows, `--help` aside."""
-    with stopped(argparse.ArgumentParser, "parse_args"), pytest.raises((ReachedError, SystemExit)) as reached:
+    with (
+        stopped(argparse.ArgumentParser, "parse_known_args"),
+        pytest.raises((ReachedError, SystemExit)) as reached,
+    ):
         run_tool(tool, [])
     if reached.type is SystemExit:  # it takes no arguments at all, and has run
         return set()

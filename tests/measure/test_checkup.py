@@ -107,10 +107,10 @@ def test_a_warm_up_longer_than_the_training_is_noted_with_a_length_that_is_not(c
     [
         ({}, None),
         ({"train_cfg.max_epochs": 3}, "param_scheduler.1.milestones=[2,2]"),
-        ({"train_cfg.max_epochs": 36}, None),
+        ({"train_cfg.max_epochs": 36}, "MultiStepLR ends after 12 of 36 epochs"),
     ],
 )
-def test_a_schedule_that_is_for_a_longer_training_is_noted(cfg, options, said):
+def test_a_schedule_that_is_for_another_length_of_training_is_noted(cfg, options, said):
     cfg.merge_from_dict(options)
     texts = [each.text for each in checkup.schedules(cfg)]
     assert texts == [] if said is None else said in texts[0]

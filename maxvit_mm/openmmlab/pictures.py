@@ -1,0 +1,160 @@
+"""Pictures of validation and test that say what they are: truth and prediction, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmdet.engine.hooks import DetVisualizationHook
+from mmdet.visualization import DetLocalVisualizer
+from mmdet.visualization.palette import get_palette
+from mmengine.config import Config
+from mmengine.registry import HOOKS, VISUALIZERS
+from mmengine.runner import Runner
+
+READABLE = 480  # pixels of the longer side, up to which small images are enlarged by whole numbers
+NAMED = 40  # objects of an image, beyond which names would hide them
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+MAPS = ("sem_seg", "panoptic_seg")
+# What these stand in for.
+TITLED = {"DetVisualizationHook": "TitledPicturesHook", "DetLocalVisualizer": "TitledVisualizer"}
+
+
+def title_pictures(cfg: Config) -> None:
+    """Have a config's pictures drawn by these, in place."""
+    hooks = cfg.get("default_hooks") or {}
+    for part in (hooks.get("visualization"), cfg.get("visualizer")):
+        name = str((part or {}).get("type")).removeprefix("mmdet.")
+        if part and name in TITLED:
+            part["type"] = f"{__name__}.{TITLED[name]}"  # as MMEngine finds it from anywhere
+
+
+@HOOKS.register_module()
+class TitledPicturesHook(DetVisualizationHook):
+    """MMDetection's hook, with its arguments. Each evaluation draws the same images, to files of its own."""
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
+        if not self.draw or batch_idx % self.interval:
+            return
+        sample = outputs[0]
+        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        self._visualizer.add_datasample(
+            f"{Path(sample.img_path).stem}_step",
+            image,
+            data_sample=sample,
+            show=self.show,
+            wait_time=self.wait_time,
+            pred_score_thr=self.score_thr,
+            step=runner.iter,
+        )
+
+
+@VISUALIZERS.register_module()
+class TitledVisualizer(DetLocalVisualizer):
+    """MMDetection's visualizer, whose pictures are titled and whose classes have a colour each."""
+
+    enlarged = 1
+    holds = False  # while the picture is being drawn, and not yet titled
+
+    def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
+        if not self.holds:
+            super().add_image(name, image, step)
+
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: Any = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        pred_score_thr: float = 0.3,
+        step: int = 0,
+    ) -> None:
+        """Draw as MMDetection does, and write above each half what it is."""
+        maps = any(f"{of}_{kind}" in (data_sample or {}) for of in ("gt", "pred") for kind in MAPS)
+        self.enlarged = 1 if maps else max(1, READABLE // max(image.shape[:2]))
+        self.holds = True
+        try:
+            super().add_datasample(
+                name, image, data_sample, draw_gt, draw_pred, pred_score_thr=pred_score_thr, step=step
+            )
+        finally:
+            self.holds = False
+        halves = ["truth"] * draw_gt + [f"prediction, scores above {pred_score_thr:g}"] * draw_pred
+        drawn = titled(self.get_image(), halves if data_sample is not None else [])
+        self.set_image(drawn)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(drawn[..., ::-1], out_file)
+        else:
+            self.add_image(name, drawn, step)
+
+    def _draw_instances(self, image: np.ndarray, instances: Any, classes: Any, palette: Any) -> np.ndarray:
+        """Masks, boxes and names, of sizes that the picture's own decides. image: [h, w, 3], RGB."""
+        scale = self.enlarged
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        labels = [int(label) for label in instances.labels]
+        known = palette if isinstance(palette, list) and len(palette) > max(labels, default=0) else "coco"
+        colours = get_palette(known, max([*labels, 79]) + 1 if known == "coco" else len(palette))
+        for mask, label in zip(masks_of(instances), labels, strict=False):
+            mask = cv2.resize(mask.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+            image[mask] = (0.5 * image[mask] + 0.5 * np.array(colours[label])).astype(np.uint8)
+        line = max(1, round(max(image.shape[:2]) / 500))
+        boxes = instances.bboxes
+        boxes = (getattr(boxes, "tensor", boxes) * scale).round().int().tolist()
+        for (left, top, right, bottom), label in zip(boxes, labels, strict=True):
+            cv2.rectangle(image, (left, top), (right, bottom), tuple(map(int, colours[label])), line)
+        scores = instances.scores.tolist() if "scores" in instances else [None] * len(labels)
+        if len(labels) <= NAMED:
+            for (left, top, *_), label, score in zip(boxes, labels, scores, strict=True):
+                name = classes[label] if classes else f"class {label}"
+                write(image, name if score is None else f"{name} {score:.0%}", left, top)
+        return image
+
+
+def masks_of(instances: Any) -> np.ndarray:
+    """The masks of instances, of any of MMDetection's types: [n, h, w], where n may be 0."""
+    masks = instances.get("masks")
+    if masks is None:
+        return np.zeros((0, 1, 1), bool)
+    if isinstance(masks, torch.Tensor):
+        return masks.numpy().astype(bool)
+    return masks.to_ndarray().astype(bool)
+
+
+def letters(image: np.ndarray) -> float:
+    """OpenCV's size of letters that can be read on a picture."""
+    return max(0.4, max(image.shape[:2]) / 1600)
+
+
+def write(image: np.ndarray, text: str, left: int, top: int) -> None:
+    """White letters on black, just above a place, moved into the image. image: [h, w, 3]."""
+    size = letters(image)
+    (width, height), below = cv2.getTextSize(text, FONT, size, 1)
+    left = max(0, min(left, image.shape[1] - width))
+    bottom = max(height + below, min(top, image.shape[0]))
+    cv2.rectangle(image, (left, bottom - height - below), (left + width, bottom), BLACK, -1)
+    cv2.putText(image, text, (left, bottom - below // 2), FONT, size, WHITE, 1, cv2.LINE_AA)
+
+
+def titled(image: np.ndarray, titles: list[str]) -> np.ndarray:
+    """A picture with a title above each of its equal parts. image: [h, w, 3] -> [h + a line, w, 3]."""
+    if not titles:
+        return image
+    part = image.shape[1] // len(titles)
+    widths = [cv2.getTextSize(title, FONT, 1.0, 1)[0][0] for title in titles]
+    size = min(max(0.5, part / 1200), (part - 4) / max(widths))
+    line = round(34 * max(size, 0.4))
+    image = cv2.copyMakeBorder(image, line, 0, 0, 0, cv2.BORDER_CONSTANT, value=WHITE)
+    for place, title in enumerate(titles):
+        cv2.putText(image, title, (place * part + 2, round(line * 0.72)), FONT, size, BLACK, 1, cv2.LINE_AA)
+    return image
