@@ -140,16 +140,16 @@ class Trained(NamedTuple):
 
 
 def trained_with(source: str) -> Trained:
-    """Read what a checkpoint says of its training.
+    """Read what a checkpoint says of its training; what cannot be read is refused where it is loaded.
 
     Raises:
-        SystemExit: where it cannot be read.
+        SystemExit: where there is no such file.
     """
     require_file(source)
-    with clear_refusals():
-        checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-    classes = classes_of_checkpoint(checkpoint) if isinstance(checkpoint, dict) else None
+    classes = None
     try:
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
+        classes = classes_of_checkpoint(checkpoint) if isinstance(checkpoint, dict) else None
         return Trained(config_of_checkpoint(source, checkpoint), classes)
     except CheckpointError:
         return Trained(None, classes)
