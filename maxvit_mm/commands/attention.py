@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from ..weights import CheckpointError
-from .predict import is_config
+from .predict import is_config, note_differences
 
 if TYPE_CHECKING:
     from ..inference.explaining import Place
@@ -141,7 +141,9 @@ def looker_for(args: argparse.Namespace) -> Looker:
     if args.checkpoint.lower().endswith(IMAGES):
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before the image")
     check_there(args)
-    return Looker.from_checkpoint(args.checkpoint, args.config, args.device)
+    looker = Looker.from_checkpoint(args.checkpoint, args.config, args.device)
+    note_differences(looker.differences)
+    return looker
 
 
 def draw(args: argparse.Namespace) -> None:

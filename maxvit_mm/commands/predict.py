@@ -100,6 +100,13 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def note_differences(differences: Sequence[str]) -> None:
+    """Say what a CONFIG does otherwise than the checkpoint's own."""
+    if differences:
+        way = "leave out CONFIG to predict as it was trained"
+        print("\n  ".join(["note: this is not what the checkpoint was trained with:", *differences, way]))
+
+
 def is_config(word: str) -> bool:
     """Whether the first word is a config: one of ours may be called by its name alone."""
     return word.endswith(CONFIGS) or not (Path(word).suffix or Path(word).exists() or "://" in word)
@@ -140,13 +147,7 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         overlap=args.overlap,
         tta=args.tta,
     )
-    if detector.differences:
-        way = "leave out CONFIG to predict as it was trained"
-        print(
-            "\n  ".join(
-                ["note: this is not what the checkpoint was trained with:", *detector.differences, way]
-            )
-        )
+    note_differences(detector.differences)
     outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
     tally = Tally(Counter(), Counter())
     start = time.monotonic()

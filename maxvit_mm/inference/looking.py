@@ -20,7 +20,7 @@ from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.backbone import MaxViT
 from ..openmmlab.retarget import decoder_of
 from .attention import SeenBlock, watching
-from .building import build_detector, config_for, device_of, pipeline_of
+from .building import build_detector, config_for, device_of, from_own, pipeline_of
 from .gradients import following, grad_cam, receptive_field
 from .known_classes import classes_for
 
@@ -60,7 +60,7 @@ class Looked(NamedTuple):
 class Looker:
     """A detector whose attention and gradients can be read.
 
-    >>> looker = Looker.from_checkpoint("work_dirs/mine/iter_780.pth")
+    >>> looker = Looker.from_checkpoint("work_dirs/mine/iter_1000.pth")
     >>> looked = looker.look(image)
     >>> looker.gradient(looked, looked.found[0], stage=2)
 
@@ -70,9 +70,14 @@ class Looker:
         names: of its classes.
         decoder: reads image files as the test pipeline would; without it, OpenCV does.
 
+    Attributes:
+        differences: what a config that was given does otherwise than the checkpoint's own.
+
     Raises:
         ValueError: for a detector on another backbone.
     """
+
+    differences: Sequence[str] = ()
 
     def __init__(
         self, model: BaseModel, pipeline: Compose, names: Sequence[str], decoder: Decoder | None = None
@@ -102,7 +107,9 @@ class Looker:
         names = classes_for(cfg, source, loaded, is_own=config is None).names
         model = build_detector(cfg, source, loaded, 0.0, tta=False, deploy=False)
         decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
-        return cls(model.to(where), pipeline_of(cfg, tta=False), names, decoder)
+        looker = cls(model.to(where), pipeline_of(cfg, tta=False), names, decoder)
+        looker.differences = [] if config is None else from_own(cfg, source, loaded)
+        return looker
 
     def look(self, image: np.ndarray, score_thr: float = 0.3) -> Looked:
         """Find objects in an image, and keep what the attention layers were given.
