@@ -42,7 +42,9 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
         argv += [f"--{option.replace('_', '-')}", value] if value else []
     argv += ["--cfg-options", *options.cfg_options] if options.cfg_options else []
     try:
-        cfg, folder, plan = read_plan(training_parser("").parse_args(argv), ("train", "val"))
+        asked = training_parser("").parse_args(argv)
+        asked.processes = options.gpus or max(1, torch.cuda.device_count())
+        cfg, folder, plan = read_plan(asked, ("train", "val"))
         if folder is None:
             require_data(cfg, ["train_dataloader", "val_dataloader"])
     except SystemExit as refusal:

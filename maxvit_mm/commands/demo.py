@@ -19,7 +19,6 @@ from . import test, train
 CONFIG = "mask_rcnn_maxvit_pico_shapes"
 SHEET = "truth_beside_prediction.png"
 SHOWN = 8  # pictures on the sheet
-SCALE = 2  # its pictures are small: so many screen pixels for one of theirs
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
@@ -66,22 +65,12 @@ def richest(pictures: Path, annotation_file: Path) -> list[Path]:
 def draw_sheet(pictures: Sequence[Path], path: Path) -> None:
     """Put pictures on one sheet, two in a row, truth on the left of each and prediction on the right."""
     images = [mmcv.imread(file) for file in pictures]
-    images = [cv2.resize(image, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC) for image in images]
-    images = [titled(image) for image in images]
     height, width = np.max([image.shape[:2] for image in images], axis=0) + 12
     cells = [centred(image, height, width) for image in images]
     if len(cells) % 2:
         cells.append(np.full_like(cells[0], 255))
     rows = [cv2.hconcat(cells[i : i + 2]) for i in range(0, len(cells), 2)]
     cv2.imwrite(str(path), cv2.vconcat(rows))
-
-
-def titled(image: np.ndarray) -> np.ndarray:
-    """An image whose halves are named above it. image: [h, w, 3] -> [h + 22, w, 3]."""
-    image = cv2.copyMakeBorder(image, 22, 0, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-    for text, left in (("truth", 2), ("prediction", image.shape[1] // 2 + 2)):
-        cv2.putText(image, text, (left, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return image
 
 
 def centred(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from ..openmmlab.config_checks import (
     check_loops,
     check_model,
     check_options,
+    check_pipelines,
     complete_options,
     notes_on_the_data,
     require_file,
@@ -84,6 +85,8 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
     setup_cache_size_limit_of_dynamo()
     cfg, name = starting_config(args, checkpoint)
     check_options(cfg, args.cfg_options or {})
+    written = keys_of_user(find_config(args.config)) if args.config else []
+    check_pipelines(cfg, written)
     if args.classes and args.data is None:
         raise SystemExit("--classes chooses among the classes of --data: name the folder too")
     if args.data is not None:
@@ -98,7 +101,7 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
     recipe, cfg = cfg, with_options(cfg, args.cfg_options)
     training = None
     if "train" in splits and cfg.get("train_cfg") and cfg.get("train_dataloader"):
-        training = fitted(args, cfg, recipe, folder, follow=args.config is not None)
+        training = fitted(args, cfg, recipe, folder, written)
     elif args.img_scale:
         set_scale(cfg, args.img_scale)
     read_by_name(cfg)
@@ -125,7 +128,7 @@ def starting_config(args: argparse.Namespace, checkpoint: str | None) -> tuple[C
         cfg = config_of_checkpoint(checkpoint)
     cfg.custom_imports = dict(imports=["maxvit_mm"], allow_failed_imports=False)
     cfg.load_from, cfg.resume = None, False
-    cfg.work_dir = None if args.data else str(Path(checkpoint).parent)
+    cfg.work_dir = str(Path(checkpoint).parent)
     return cfg, Path(checkpoint).absolute().parent.name
 
 
@@ -160,7 +163,7 @@ def say_differences(cfg: Config, own: Config, way: str) -> None:
 
 
 def fitted(
-    args: argparse.Namespace, cfg: Config, recipe: Config, folder: CocoFolder | None, follow: bool
+    args: argparse.Namespace, cfg: Config, recipe: Config, folder: CocoFolder | None, written: list[str]
 ) -> TrainingPlan:
     """Make a config train as the command line wishes, and as follows from the folder."""
     asked = Wishes(args.epochs, args.max_steps, args.batch_size, args.lr, args.img_scale)
@@ -171,13 +174,15 @@ def fitted(
     if file is not None and file.is_file() and (folder is not None or any(asked)):
         val = folder.splits["val"].images if folder is not None and "val" in folder.splits else None
         classes = folder.classes if folder is not None else None
-        follows = follow and folder is not None and not args.as_configured
+        # A checkpoint's config has been planned for the data that it was trained on.
+        follows = folder is not None and args.config is not None and not args.as_configured
         try:
             data = Data(survey(file, filter_of(cfg), classes), val, follows)
         except (KeyError, TypeError, ValueError) as error:
             raise SystemExit(f"{file} is no annotation file in COCO's format: {error!r}") from error
-    settled = [*(args.cfg_options or ()), *(keys_of_user(find_config(args.config)) if args.config else ())]
-    return plan_training(cfg, recipe, asked, Settled(settled), data, processes())
+    settled = Settled([*(args.cfg_options or ()), *written])
+    together = getattr(args, "processes", None) or (processes() if args.launcher != "none" else 1)
+    return plan_training(cfg, recipe, asked, settled, data, together)
 
 
 def annotations_of(cfg: Config) -> Path | None:

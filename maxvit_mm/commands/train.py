@@ -59,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
     require_checkpoint(cfg)
-    if args.config is not None and args.resume not in (None, "auto"):
-        own = trained_with(args.resume).cfg
+    start = checkpoint_in(cfg.work_dir) if args.resume == "auto" else args.resume
+    if args.config is not None and start is not None:
+        own = trained_with(start).cfg
         if own is not None:
             say_differences(cfg, own, "leave out CONFIG to go on as it began")
     if is_first_process():
@@ -93,12 +94,20 @@ def checkpoint_of_resume(named: str | None, work_dir: str | None) -> str:
         return named
     if work_dir is None:
         raise SystemExit("--resume without a config: name the checkpoint, or its folder by --work-dir")
+    found = checkpoint_in(work_dir)
+    if found is None:
+        raise SystemExit(f"--resume: there is no checkpoint in {work_dir}: name a config to start a training")
+    return found
+
+
+def checkpoint_in(work_dir: str) -> str | None:
+    """The last whole checkpoint of a training, whether it counts epochs or steps."""
     with clear_refusals():
         for template in ("iter_{}.pth", "epoch_{}.pth"):
             found, _ = checkpoint_to_resume(Path(work_dir), Path(work_dir), template)
             if found is not None:
                 return found
-    raise SystemExit(f"--resume: there is no checkpoint in {work_dir}: name a config to start a training")
+    return None
 
 
 def said(plan: TrainingPlan | None, follows: bool) -> Iterator[str]:

@@ -79,9 +79,9 @@ class CocoByNameMetric(CocoMetric):
             logger.info("\n".join([SUMMARY, *tables]))
         if not metrics:
             logger.info("nothing was found in any image: usual after a few steps, and no AP is counted")
-        absent = [name for name, value in metrics.items() if value == -1]
+        absent = [name for name, value in metrics.items() if value == -1 or np.isnan(value)]
         if absent:
-            logger.info(f"-1 means that the split has no object of that size: {', '.join(absent)}")
+            logger.info(f"-1 and nan mean that the split has no such object: {', '.join(absent)}")
         return metrics
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,23 @@ def check_options(cfg: Config, options: dict[str, Any]) -> None:
         alike = get_close_matches(key, READ, n=1)
         meant = f"; did you mean {alike[0]}?" if alike else ""
         raise SystemExit(f"--cfg-options {option}: a config has no {key}{meant}")
+
+
+def check_pipelines(cfg: Config, written: Collection[str]) -> None:
+    """Refuse a pipeline that nothing reads: of a config that defines one anew beside its base's dataset.
+
+    Args:
+        written: the keys that the user's own file sets.
+    """
+    plain = cfg.to_dict()
+    for role in {"train", "val", "test"}.intersection(key.removesuffix("_pipeline") for key in written):
+        own, loader = plain.get(f"{role}_pipeline"), plain.get(f"{role}_dataloader")
+        rest = {key: value for key, value in plain.items() if key != f"{role}_pipeline"}
+        if own and loader and str(own) not in str(rest):
+            raise SystemExit(
+                f"{role}_pipeline is a variable that nothing reads: the dataset has its base's. Add to the "
+                f"config: {role}_dataloader = dict(dataset=dict(pipeline={role}_pipeline))"
+            )
 
 
 def complete_options(cfg: Config) -> None:

@@ -98,9 +98,12 @@ def plan_training(
         new = length_of(cfg, round_)
     else:
         epochs = epochs_for(images, own.epochs, base_images, loaded)
-        epochs = math.ceil(epochs - 1e-6) if own.by_epoch else epochs
-        new = Length(epochs, math.ceil(epochs * images / loaded - 1e-6), own.by_epoch)
-        new = new._replace(steps=int(epochs) * round_) if own.by_epoch else new
+        if own.by_epoch:
+            epochs = math.ceil(epochs - 1e-6)
+            new = Length(epochs, int(epochs) * round_, True)
+        else:
+            steps = math.ceil(epochs * images / loaded - 1e-6)
+            new = Length(steps * loaded / images, steps, False)
 
     changed = bool(follow or wishes.epochs or wishes.steps)
     if changed and settled("param_scheduler"):

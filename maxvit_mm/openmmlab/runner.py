@@ -21,8 +21,6 @@ FOR_THE_FILE = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
     "Exp name: ",
-    "Evaluating bbox...",
-    "Evaluating segm...",
     "bbox_mAP_copypaste:",
     "segm_mAP_copypaste:",
     "The testing results of the whole dataset is empty.",

@@ -65,6 +65,13 @@ def test_what_a_config_shows_to_be_wrong_stops_before_anything_is_built(
     assert not (tmp_path / "w").exists()
 
 
+def test_a_pipeline_that_nothing_reads_is_refused_with_the_line_that_makes_it_read(shapes):
+    base = find_config(PICO)
+    Path("mine.py").write_text(f"_base_ = {str(base)!r}\ntrain_pipeline = [dict(type='LoadImageFromFile')]")
+    message = refusal(train, "mine.py", "--data", shapes)
+    assert "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))" in message
+
+
 def test_keys_that_a_config_need_not_have_are_no_mistakes():
     cfg = Config.fromfile(find_config(PICO))
     check_options(cfg, {"load_from": "w.pth", "find_unused_parameters": True, "compile": True})

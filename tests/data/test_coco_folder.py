@@ -97,7 +97,9 @@ def test_file_names_may_contain_folders(tmp_path):
 def test_testing_needs_no_train_split(tmp_path):
     write(tmp_path, "val.json", "images", coco())
     assert list(inspect(tmp_path, masks=True, names=["val"]).splits) == ["val"]
-    assert "train: no annotation file; looked for annotations/instances_train2017.json" in refusal(tmp_path)
+    message = refusal(tmp_path)
+    assert "train: no annotation file. Write annotations/instances_train.json, and its images into" in message
+    assert "looked for annotations/instances_train2017.json" in message
 
 
 def test_an_annotation_file_of_another_name_is_pointed_at(tmp_path):

@@ -12,6 +12,7 @@ from maxvit_mm.openmmlab.planning import Data, Settled, Wishes, plan_training
 from maxvit_mm.openmmlab.schedules import schedulers_of
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.openmmlab.training_plan import interval_for, rate_for, scale_for, warm_up_for
+from maxvit_mm.openmmlab.written_keys import keys_of_user
 
 TINY = "mask_rcnn_maxvit_t_coco"
 PEDESTRIANS = Survey(130, 560, 540, 120.0)
@@ -59,10 +60,11 @@ def test_a_config_by_steps_keeps_counting_them():
     assert plan.seen == (320, 309)
 
 
-@pytest.mark.parametrize("name", [PICO, TINY])
-def test_a_plan_is_a_fixed_point(name):
-    once, plan = planned(name)
-    twice, again = planned(once)
+@pytest.mark.parametrize(("name", "images"), [(PICO, 130), (PICO, 1000), (TINY, 130)])
+def test_a_plan_is_a_fixed_point(name, images):
+    found = PEDESTRIANS._replace(images=images)
+    once, plan = planned(name, found)
+    twice, again = planned(once, found)
     assert again == plan
     assert twice.to_dict() == once.to_dict()
 
@@ -82,6 +84,16 @@ def test_what_is_set_stays_as_it_is():
     assert cfg.param_scheduler[1].milestones == [8, 11]
     assert scale_of(cfg) == (640, 480)
     assert planned(TINY, follow=False)[0].to_dict() == config(TINY).to_dict()
+
+
+def test_what_a_users_own_config_sets_is_told_from_what_it_inherits(tmp_path):
+    file = tmp_path / "mine.py"
+    lines = ["_base_ = 'x.py'", "train_cfg = dict(max_epochs=3)", "data_root = 'd'"]
+    lines += ["optim_wrapper = dict(optimizer={'lr': 1e-3}, clip_grad=None)", "param_scheduler = []"]
+    file.write_text("\n".join(lines))
+    own = ["_base_", "train_cfg.max_epochs", "data_root", "optim_wrapper.optimizer.lr"]
+    assert keys_of_user(file) == [*own, "optim_wrapper.clip_grad", "param_scheduler"]
+    assert keys_of_user(find_config(TINY)) == []
 
 
 def test_a_wish_without_data_stretches_the_schedule_and_leaves_the_rest():
