@@ -18,7 +18,6 @@ from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
 from ..openmmlab.runner import EvaluationRunner
-from ..openmmlab.tta import tta_model_of, tta_pipeline_of
 from .launch import build_runner, read_config, say_differences, trained_with
 from .options import common_parser
 from .refusals import clear_refusals, said_once
@@ -140,6 +139,8 @@ def note_the_other_split(args: argparse.Namespace) -> None:
 
 def use_tta(cfg: Config) -> None:
     """Test each image and its mirror image, merged by NMS, unless the config has a way of its own."""
+    from ..openmmlab.tta import tta_model_of, tta_pipeline_of  # MMDetection's models, which take seconds
+
     for dataset in dataset_configs(cfg.test_dataloader):
         dataset["pipeline"] = tta_pipeline_of(cfg, dataset["pipeline"])
     cfg.model = dict(**tta_model_of(cfg), module=cfg.model)

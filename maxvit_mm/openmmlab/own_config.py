@@ -59,13 +59,16 @@ def config_of_checkpoint(source: str, checkpoint: dict[str, Any] | None = None) 
     try:
         values = values_of(text)
         check_names(values)
-        return Config(values)
+        cfg = Config(values)
     except (NotOnlyValuesError, KeyError) as error:
         said = error.args[0]
         raise CheckpointError(
             f"{source}: the config in it was not used, since it could run code ({said}): if you trust whom "
             f"it is from, name the config file before it"
         ) from error
+    if "model" not in cfg:
+        raise CheckpointError(f"{source}: the config in it has no model: name the config file before it")
+    return cfg
 
 
 def values_of(text: str) -> dict[str, Any]:

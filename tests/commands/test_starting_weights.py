@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, about_weights
-from runs import PICO, TWO_STEPS, pretrained, refusal
+from runs import HALF, PICO, TWO_STEPS, pretrained, refusal
 
 from maxvit_mm import MaxViT
 from maxvit_mm.commands.train import main as train
@@ -44,7 +44,7 @@ def test_a_checkpoint_of_another_network_starts_no_training(shapes):
 
 
 def test_averaged_weights_are_accounted_for_as_the_others(shapes):
-    options = ["--data", str(shapes), "--work-dir", "w", "--cfg-options", *TWO_STEPS]
+    options = ["--data", str(shapes), "--work-dir", "w", "--cfg-options", *TWO_STEPS, *HALF]
     Path("ema.py").write_text(
         f"_base_ = {str(ROOT / 'configs' / PICO)!r} + '.py'\n"
         "custom_hooks = [dict(type='CompleteLoadHook'), dict(type='EMAHook')]\n"

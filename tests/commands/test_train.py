@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 from mmengine.config import Config
-from runs import PICO, QUICK, TWO_STEPS, refusal
+from runs import HALF, PICO, QUICK, TWO_STEPS, refusal
 
 from maxvit_mm.commands.train import main as train
 from maxvit_mm.openmmlab.shipped_configs import find_config
@@ -48,7 +48,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(shapes, tmp
     Path("config.py").write_text("\n".join(lines))
 
     def run(work_dir, *options):
-        quick = [*QUICK, "train_dataloader.batch_size=3", "train_cfg.val_interval=5"]
+        quick = [*QUICK, *HALF, "train_dataloader.batch_size=3", "train_cfg.val_interval=5"]
         train(["config.py", "--data", str(shapes), "--work-dir", work_dir, *options, "--cfg-options", *quick])
         return load_from_local(f"{work_dir}/epoch_2.pth")
 
@@ -124,6 +124,7 @@ def test_googles_averages_follow_are_evaluated_and_resumed(shapes):
     )
     three = [
         *TWO_STEPS,
+        *HALF,
         "train_cfg.max_iters=3",
         "train_cfg.val_interval=3",
         "train_dataloader.num_workers=1",

@@ -79,10 +79,12 @@ def test_what_could_run_is_refused_and_does_not(text, reason, tmp_path, monkeypa
     "text", ["'torch.optim.AdamW'", "'mmdet.models.detectors.MaskRCNN'", "'mmdet.MaskRCNN'"]
 )
 def test_parts_of_configs_may_be_named_in_full(text):
-    assert config_of_checkpoint("w.pth", carrying(f"a = dict(type={text})")).a.type == eval(text)
+    assert config_of_checkpoint("w.pth", carrying(f"model = dict(type={text})")).model.type == eval(text)
 
 
 def test_a_checkpoint_without_a_config_says_what_to_do(tmp_path):
     torch.save({"state_dict": {"a": torch.ones(1)}}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth does not hold the config .* name the config file"):
         config_of_checkpoint(str(tmp_path / "w.pth"))
+    with pytest.raises(CheckpointError, match=r"w\.pth: the config in it has no model: name the config file"):
+        config_of_checkpoint("w.pth", carrying("train_cfg = dict(max_epochs=1)"))
