@@ -19,7 +19,7 @@ RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 # On all cores, up to eight; but some tests, which ARGS chooses, in one process, which starts sooner.
 PYTEST = $(RUN) -m pytest $(if $(ARGS),,-n logical --maxprocesses 8 --dist worksteal)
 # What the versions of torch, Python and mmcv could break; the rest, once, is enough in `make test`.
-VERSIONED = tests/network tests/fast tests/weights tests/openmmlab $(addprefix tests/commands/test_,train.py test.py) \
+VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/commands/test_train.py \
 	$(addprefix --ignore tests/,network/test_any_size.py $(addprefix openmmlab/test_,configs.py killed.py coco_by_name.py))
 # What an OpenMMLab could break: checks of a folder, building, training, testing, resuming, loading.
 ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
@@ -40,7 +40,7 @@ test: $(MAIN)  ## set up, check style and types, run the tests (ARGS='-k partiti
 	$(PYTEST) $(ARGS)
 
 test-compiled: $(COMPILED)  ## what depends on versions, on the oldest torch, beside a compiled mmcv (needs a C++ compiler, builds for ten minutes)
-	$(PYTEST) tests/compiled $(VERSIONED) $(ARGS)
+	$(PYTEST) tests/compiled $(VERSIONED) tests/commands/test_test.py $(ARGS)
 
 test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and safe loading on onedl, the living fork of OpenMMLab
 	$(PYTEST) $(ON_ONEDL) $(ARGS)
