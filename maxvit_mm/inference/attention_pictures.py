@@ -45,7 +45,7 @@ def picture(image: np.ndarray, at: Place, maps: Sequence[Map], title: str) -> Fi
     first.set_title("The image, and the place\nthat the maps are for", fontsize=10)
     mark(first, at)
     grey = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    for axes, each in zip(others, maps, strict=False):
+    for axes, each in zip(others[: len(maps)], maps, strict=True):
         draw_image(axes, grey)
         draw_map(figure, axes, each)
         mark(axes, at)

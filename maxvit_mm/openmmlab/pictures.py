@@ -105,7 +105,8 @@ class TitledVisualizer(DetLocalVisualizer):
         labels = [int(label) for label in instances.labels]
         known = palette if isinstance(palette, list) and len(palette) > max(labels, default=0) else "coco"
         colours = get_palette(known, max([*labels, 79]) + 1 if known == "coco" else len(palette))
-        for mask, label in zip(masks_of(instances), labels, strict=False):
+        masks = masks_of(instances)
+        for mask, label in zip(masks, labels, strict=True) if masks is not None else ():
             mask = cv2.resize(mask.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
             image[mask] = (0.5 * image[mask] + 0.5 * np.array(colours[label])).astype(np.uint8)
         line = max(1, round(max(image.shape[:2]) / 500))
@@ -121,11 +122,11 @@ class TitledVisualizer(DetLocalVisualizer):
         return image
 
 
-def masks_of(instances: Any) -> np.ndarray:
-    """The masks of instances, of any of MMDetection's types: [n, h, w], where n may be 0."""
+def masks_of(instances: Any) -> np.ndarray | None:
+    """The masks of instances, of any of MMDetection's types: [n, h, w]; None where they have boxes alone."""
     masks = instances.get("masks")
     if masks is None:
-        return np.zeros((0, 1, 1), bool)
+        return None
     if isinstance(masks, torch.Tensor):
         return masks.numpy().astype(bool)
     return masks.to_ndarray().astype(bool)

@@ -63,7 +63,8 @@ def wind_on(runner: Runner, steps: int, epochs: int) -> None:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     ends = {round(steps * (i + 1) / epochs) for i in range(epochs)} if by_epoch and epochs else set()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that no optimizer has stepped in between
+        # No optimizer has stepped in between.
+        warnings.filterwarnings("ignore", message="Detected call of `scheduler.step\\(\\)` before")
         for step in range(1, steps + 1):
             for scheduler in runner.param_schedulers:
                 if not scheduler.by_epoch or step in ends:
