@@ -5,8 +5,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# One thread in each of several processes: threads that wait for a core take several times as long.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# One thread in each of several processes: threads that wait for a core take up to a hundred times as long.
+# A worker has the variables of the process that started it, so what that one has set is written over.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+else:
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
 import pytest
