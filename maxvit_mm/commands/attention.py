@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from ..weights import CheckpointError
-from .predict import is_config, note_differences
+from .trained import CHECKPOINT, note_differences, take_words
 
 if TYPE_CHECKING:
     from ..inference.explaining import Place
@@ -49,7 +49,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "words",
         nargs="+",
         metavar="[CONFIG] CHECKPOINT IMAGE",
-        help="a checkpoint of tools/train.py, which knows its config, and an image",
+        help=f"{CHECKPOINT}, and an image",
     )
     places = parser.add_mutually_exclusive_group()
     places.add_argument("--at", type=point, metavar="X,Y", help="look from this place, in pixels")
@@ -79,10 +79,8 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "objects in IMAGE, which may be a folder",
     )
     args = parser.parse_args(argv)
-    args.config = args.words.pop(0) if is_config(args.words[0]) else None
-    if len(args.words) != 2:
-        parser.error("name a checkpoint, and after it one image")
-    args.checkpoint, args.image = args.words
+    take_words(args, parser, ", and after it one image", most=1)
+    (args.image,) = args.words
     for name in ("box", "stage", "block", "head"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} counts from 1")
@@ -142,7 +140,7 @@ def looker_for(args: argparse.Namespace) -> Looker:
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before the image")
     check_there(args)
     looker = Looker.from_checkpoint(args.checkpoint, args.config, args.device)
-    note_differences(looker.differences)
+    note_differences(looker.differences, "look")
     return looker
 
 

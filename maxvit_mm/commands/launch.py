@@ -32,7 +32,6 @@ from ..openmmlab.config_checks import (
     require_file,
     trains_masks,
 )
-from ..openmmlab.differing import differences
 from ..openmmlab.hardware import is_first_process, processes, use_gloo
 from ..openmmlab.image_size import set_scale
 from ..openmmlab.own_config import config_of_checkpoint
@@ -153,13 +152,6 @@ def trained_with(source: str) -> Trained:
         return Trained(config_of_checkpoint(source, checkpoint), classes)
     except CheckpointError:
         return Trained(None, classes)
-
-
-def say_differences(cfg: Config, own: Config, way: str) -> None:
-    """Say what a config does otherwise than the checkpoint's own, and what to do."""
-    found = differences(cfg, own)
-    if found and is_first_process():
-        print("\n  ".join(["note: this is not what the checkpoint was trained with:", *found, way]))
 
 
 def fitted(

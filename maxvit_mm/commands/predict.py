@@ -6,6 +6,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,13 +14,13 @@ from tqdm import tqdm
 
 from ..inference.libraries import need
 from ..weights import CheckpointError, shorten
+from .trained import CHECKPOINT, note_differences, take_words
 
 if TYPE_CHECKING:
     from ..inference.detector import Detector
     from ..inference.outputs import Outputs
     from ..inference.sources import Complain, Source
 
-CONFIGS = (".py", ".json", ".yaml", ".yml")
 WHAT_IT_DOES = """\
 Find objects in images, videos, folders, patterns ('photos/*.jpg'), text files with a path a line, cameras
 (camera:0) and streams (rtsp://...), with a detector that tools/train.py trained."""
@@ -61,7 +62,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "words",
         nargs="+",
         metavar="[CONFIG] CHECKPOINT SOURCE",
-        help="a checkpoint of tools/train.py, which knows its config, and where images come from",
+        help=f"{CHECKPOINT}, and where images come from",
     )
     parser.add_argument("--out", metavar="DIR", default="predictions", help="for all results (predictions)")
     parser.add_argument("--force", action="store_true", help="write over what is in the folder of --out")
@@ -93,23 +94,8 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="take the ids of images and classes from this file in COCO's format, to evaluate against it",
     )
     args = parser.parse_args(argv)
-    args.config = args.words.pop(0) if is_config(args.words[0]) else None
-    if len(args.words) < 2:
-        parser.error("name a checkpoint, and after it what to look at")
-    args.checkpoint, *args.sources = args.words
+    take_words(args, parser, ", and after it what to look at", most=inf)
     return args
-
-
-def note_differences(differences: Sequence[str]) -> None:
-    """Say what a CONFIG does otherwise than the checkpoint's own."""
-    if differences:
-        way = "leave out CONFIG to predict as it was trained"
-        print("\n  ".join(["note: this is not what the checkpoint was trained with:", *differences, way]))
-
-
-def is_config(word: str) -> bool:
-    """Whether the first word is a config: one of ours may be called by its name alone."""
-    return word.endswith(CONFIGS) or not (Path(word).suffix or Path(word).exists() or "://" in word)
 
 
 def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None:
@@ -122,7 +108,7 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before what to look at")
 
     complain = unread.__setitem__
-    sources = sources_of(args.sources, args.recursive, complain)
+    sources = sources_of(args.words, args.recursive, complain)
     if lost := would_overwrite(out, sources):
         raise SystemExit(
             f"--out {out}: pictures would be written over {shorten(lost, 3)}: name another folder"
@@ -147,7 +133,7 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         overlap=args.overlap,
         tta=args.tta,
     )
-    note_differences(detector.differences)
+    note_differences(detector.differences, "predict")
     outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
     tally = Tally(Counter(), Counter())
     start = time.monotonic()

@@ -15,12 +15,14 @@ from ..data.coco_entries import read_annotations
 from ..data.coco_folder import find_annotations
 from ..openmmlab.class_names import difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
+from ..openmmlab.differing import differences
 from ..openmmlab.hardware import is_first_process
 from ..openmmlab.retarget import dataset_configs
 from ..openmmlab.runner import EvaluationRunner
-from .launch import build_runner, read_config, say_differences, trained_with
+from .launch import build_runner, read_config, trained_with
 from .options import common_parser
 from .refusals import clear_refusals, said_once
+from .trained import note_differences
 
 
 @said_once
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     cfg.load_from = args.checkpoint
     require_checkpoint(cfg)
     if args.config is not None and trained.cfg is not None:
-        say_differences(cfg, trained.cfg, "leave out CONFIG to test as it was trained")
+        note_differences(differences(cfg, trained.cfg), "test")
     if args.classes_by_name:
         take_classes(args.checkpoint, trained.classes, cfg)
     note_the_other_split(args)

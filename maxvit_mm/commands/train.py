@@ -12,13 +12,15 @@ from mmengine.runner import Runner
 from ..measure.checkup import cheap_findings
 from ..measure.gpu_memory import Finding
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
+from ..openmmlab.differing import differences
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
 from ..openmmlab.hooks import unwrapped
 from ..openmmlab.resuming import checkpoint_to_resume
 from ..openmmlab.training_plan import TrainingPlan
-from .launch import build_runner, describe, read_plan, say_differences, trained_with
+from .launch import build_runner, describe, read_plan, trained_with
 from .options import training_parser
 from .refusals import clear_refusals, said_once
+from .trained import note_differences
 
 
 @said_once
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     if args.config is not None and start is not None:
         own = trained_with(start).cfg
         if own is not None:
-            say_differences(cfg, own, "leave out CONFIG to go on as it began")
+            note_differences(differences(cfg, own), "go on")
     if is_first_process():
         for line in [*said(plan, folder is not None and not args.as_configured), *notes_on_the_start(cfg)]:
             print(line)

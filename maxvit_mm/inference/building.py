@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,26 +12,8 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
 from ..openmmlab.backbone import MaxViT
-from ..openmmlab.differing import differences
-from ..openmmlab.own_config import config_of_checkpoint
-from ..openmmlab.shipped_configs import find_config
 from ..openmmlab.tta import tta_model_of, tta_pipeline_of
-from ..weights import CheckpointError, load_detector
-
-
-def config_for(config: str | Path | Config | None, source: str, checkpoint: dict[str, Any]) -> Config:
-    """A copy of the config that is given, or the checkpoint's own."""
-    if config is None:
-        return config_of_checkpoint(source, checkpoint)
-    return config.copy() if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
-
-
-def from_own(cfg: Config, source: str, checkpoint: dict[str, Any]) -> list[str]:
-    """What a config does otherwise than the checkpoint's own, a line for each; none where it has no own."""
-    try:
-        return differences(cfg, config_of_checkpoint(source, checkpoint))
-    except CheckpointError:
-        return []
+from ..weights import load_detector
 
 
 def device_of(name: str | None) -> torch.device:

@@ -11,14 +11,13 @@ import supervision as sv
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.runner import CheckpointLoader
 from supervision.detection.compact_mask import CompactMask
 
 from ..network.trunk import SMALLEST_IMAGE
-from ..openmmlab.retarget import decoder_of, most_per_image
+from ..openmmlab.retarget import most_per_image
 from .ahead import ahead
-from .building import build_detector, config_for, device_of, from_own, pipeline_of
-from .known_classes import Classes, classes_for
+from .building import device_of, pipeline_of
+from .opening import open_checkpoint
 from .sources import Complain, Frame, Source, SourceError, frames_of, refuse, sources_of
 from .tiles import Tile, joined, tiles_of
 
@@ -87,20 +86,16 @@ class Detector:
         if not isinstance(checkpoint, str | Path):
             raise ValueError("name a checkpoint: Detector(checkpoint='work_dirs/mine/iter_1000.pth')")
         check_numbers(score_thr, batch_size, tile, overlap)
-        source = str(checkpoint)
-        loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-        cfg = config_for(config, source, loaded)
-        self.differences = [] if config is None else from_own(cfg, source, loaded)
+        opened = open_checkpoint(checkpoint, config)
+        self.config, self.differences = opened.config, opened.differences
+        self.classes, self.decoder = opened.classes, opened.decoder
         self.score_thr, self.batch_size, self.tile, self.overlap = score_thr, batch_size, tile, overlap
         self.device = device_of(device)
         self.amp = amp
-        self.config = cfg
-        self.decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
-        self.classes: Classes = classes_for(cfg, source, loaded, is_own=config is None)
-        self.most = most_per_image(cfg)
+        self.most = most_per_image(self.config)
         self.wanted = self.classes.ids_of(classes)
-        self.pipeline = pipeline_of(cfg, tta)
-        self.model = build_detector(cfg, source, loaded, score_thr, tta, deploy).to(self.device)
+        self.pipeline = pipeline_of(self.config, tta)
+        self.model = opened.build(score_thr, tta, deploy).to(self.device)
 
     def __call__(
         self, source: Any, recursive: bool = False, complain: Complain = refuse

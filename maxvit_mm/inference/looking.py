@@ -12,17 +12,15 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..data.images_on_disk import Decoder
 from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.backbone import MaxViT
-from ..openmmlab.retarget import decoder_of
 from .attention import SeenBlock, watching
-from .building import build_detector, config_for, device_of, from_own, pipeline_of
+from .building import device_of, pipeline_of
 from .gradients import following, grad_cam, receptive_field
-from .known_classes import classes_for
+from .opening import open_checkpoint
 
 
 class Found(NamedTuple):
@@ -101,14 +99,10 @@ class Looker:
             CheckpointError: where the checkpoint cannot be used, and says why.
             ValueError: where another argument cannot.
         """
-        source, where = str(checkpoint), device_of(device)
-        loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
-        cfg = config_for(config, source, loaded)
-        names = classes_for(cfg, source, loaded, is_own=config is None).names
-        model = build_detector(cfg, source, loaded, 0.0, tta=False, deploy=False)
-        decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
-        looker = cls(model.to(where), pipeline_of(cfg, tta=False), names, decoder)
-        looker.differences = [] if config is None else from_own(cfg, source, loaded)
+        where, opened = device_of(device), open_checkpoint(checkpoint, config)
+        pipeline = pipeline_of(opened.config, tta=False)
+        looker = cls(opened.build().to(where), pipeline, opened.classes.names, opened.decoder)
+        looker.differences = opened.differences
         return looker
 
     def look(self, image: np.ndarray, score_thr: float = 0.3) -> Looked:

@@ -97,7 +97,7 @@ def painted(checkpoint, monkeypatch):
     canvas = np.full((150, 260, 3), 90, np.uint8)
     canvas[60:80, 10:250] = (0, 0, 255)
     canvas[100:140, 100:140] = (255, 0, 0)
-    monkeypatch.setattr("maxvit_mm.inference.detector.build_detector", lambda *_: Painted())
+    monkeypatch.setattr("maxvit_mm.inference.opening.build_detector", lambda *_: Painted())
     return canvas, lambda **options: Detector(checkpoint=checkpoint, **options)
 
 
