@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..data.shapes import make_shapes
 from ..measure.charts import draw_bars, draw_growth
+from ..measure.goals import TINY, Sizes, goals_table, report
 from ..measure.peers import CANDIDATES, Work
 from ..measure.tables import growth_table, table
 from ..measure.timing import DTYPES, Row, first_calls, growth, measure, unseen
@@ -28,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         draw_growth(args.sweep, seconds, args.out / "growth.png")
         print(f"{growth_table(args.sweep, seconds)}\n\n{machine}; plot in {args.out}")
         return []
+    if args.report:
+        return write_report(args, machine)
     names = args.only or list(CANDIDATES)
     rows = []
     for work in works(args):
@@ -48,6 +53,27 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     return rows
 
 
+def write_report(args: argparse.Namespace, machine: str) -> list[Row]:
+    """The goals of a GPU, as one table, and all times behind it as JSON."""
+    folder = args.data or make_shapes(Path("data/shapes"))
+    sizes = Sizes() if args.device == "cuda" else TINY
+    start = time.monotonic()
+    found = report(args.device, args.dtype[0], args.rounds, folder, sizes)
+    if args.device == "cuda":
+        machine = f"{torch.cuda.get_device_name()}, {machine}"
+    text = (
+        f"{goals_table(found.goals)}\n\n{machine}, {args.dtype[0]}; {time.monotonic() - start:.0f} s in all"
+    )
+    (args.out / "report.md").write_text(text + "\n")
+    rows = [{**row._asdict(), "work": row.work._asdict()} for row in found.rows]
+    goals = [{**goal._asdict(), "reached": goal.reached} for goal in found.goals]
+    write_json(
+        args.out / "report.json", {"machine": machine, "rows": rows, "steps": found.detector, "goals": goals}
+    )
+    print(f"\n{text}; written to {args.out}")
+    return found.rows
+
+
 def options(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line, refused where nothing sensible would be measured."""
     parser = argparse.ArgumentParser(description="MaxViT-T of ours beside its peers, interleaved, medians.")
@@ -59,7 +85,7 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="multiples of 224 if the other MaxViTs are to take part (default 4x224x224 1x896x896)",
     )
     parser.add_argument("--kind", nargs="+", choices=["forward", "training"], default=["forward", "training"])
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp32"])
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, help="default fp32, and bf16 for --report")
     parser.add_argument("--compile", action="store_true", help="torch.compile all of them")
     parser.add_argument(
         "--autocast", action="store_true", help="the forward pass in bf16 by autocast, not by a cast network"
@@ -74,12 +100,21 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sweep", nargs="+", type=int, metavar="SIDE", help="instead: ours on square images of these sides"
     )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="instead: the table of goals for a GPU; on a CPU a rehearsal on tiny images",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="of --report: images in COCO's layout (the embedded shapes)"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed, in turn (default 7)")
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
     )
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
+    args.dtype = args.dtype or ["bf16" if args.report else "fp32"]
     if args.new_size is None:
         args.new_size = args.device == "cuda"
     for size in args.size:
@@ -91,6 +126,12 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--device cuda, but PyTorch finds no GPU here, or was installed without CUDA")
     if args.autocast and ("bf16" not in args.dtype or "forward" not in args.kind):
         parser.error("--autocast is of the forward pass in bf16: give --kind forward --dtype bf16 with it")
+    if args.data and not args.report:
+        parser.error("--data is of --report")
+    if args.report and (args.only or args.compile or args.scaled or args.autocast or args.sweep):
+        parser.error(
+            "--report has works of its own: give it --device, --dtype, --rounds, --data and --out alone"
+        )
     if args.sweep and (args.only or args.compile or args.scaled or args.dtype != ["fp32"]):
         parser.error("--sweep is of ours, deployed, in fp32, with both partitions: give it alone")
     return args

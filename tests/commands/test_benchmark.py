@@ -2,9 +2,13 @@ import json
 
 import pytest
 import torch
+from conftest import SMALL
+from runs import PICO
 
+from maxvit_mm import MaxViT
 from maxvit_mm.commands.benchmark import main
-from maxvit_mm.measure import timing
+from maxvit_mm.measure import detector_steps, timing
+from maxvit_mm.measure.peers import CANDIDATES
 
 OURS = ["maxvit_mm", "maxvit_mm, deployed"]
 
@@ -45,6 +49,7 @@ def test_the_first_and_the_second_call_at_a_size_never_seen_are_rows(tmp_path, c
         return lambda: None
 
     monkeypatch.setattr(timing, "prepare", prepare)
+    monkeypatch.setattr(timing, "matrix_rate", lambda kind, device: 1.0)
     size = ["--size", "1x64x64", "1x96x64", "--rounds", "1", "--out", str(tmp_path), "--device", "cpu"]
     rows = main([*size, "--kind", "forward", "--only", "maxvit_mm", "timm", "--new-size"])
     assert [(row.work.height, row.work.call) for row in rows] == [
@@ -117,3 +122,41 @@ def test_mistyped_numbers_are_refused_before_anything_runs(arguments, said, caps
     with pytest.raises(SystemExit):
         main(arguments)
     assert said in capsys.readouterr().err
+
+
+def test_the_report_is_rehearsed_on_a_cpu(tmp_path, capsys, monkeypatch, shapes):
+    """Each row once, of a small network, and a detector's steps."""
+
+    def ours(work, **arguments):
+        scaled = "scaled" if work.scaled else 7
+        return MaxViT(SMALL, drop_path_rate=0.0, partition_size=scaled, **arguments)
+
+    for module in ("peers", "equality", "timing"):
+        monkeypatch.setattr(f"maxvit_mm.measure.{module}.ours", ours)
+    monkeypatch.setitem(CANDIDATES, "maxvit_mm", ours)
+    monkeypatch.setitem(CANDIDATES, "timm, channels-last", ours)
+    monkeypatch.setitem(CANDIDATES, "Swin-T (mmdet)", ours)
+    monkeypatch.setattr(timing, "matrix_rate", lambda kind, device: 1.0)
+    monkeypatch.setattr(torch, "compile", lambda network: network)  # it takes a minute
+    monkeypatch.setattr(detector_steps, "CONFIG", PICO)
+    monkeypatch.setattr(detector_steps, "BACKBONES", {"maxvit_mm": {}, "Swin-T (mmdet)": {}})
+    main(["--report", "--device", "cpu", "--rounds", "1", "--data", str(shapes), "--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "relative error of ours" in out
+    table = (tmp_path / "report.md").read_text()
+    assert table.strip() in out
+    saved = json.loads((tmp_path / "report.json").read_text())
+    unknown = [goal["compared"] for goal in saved["goals"] if goal["value"] is None]
+    assert unknown == ["launches", "launches"]  # which only a GPU counts
+    assert len(saved["goals"]) == 18
+    assert {name: len(times) for name, times in saved["steps"].items()} == {
+        "maxvit_mm": 2,
+        "Swin-T (mmdet)": 2,
+    }
+
+
+def test_the_report_has_works_of_its_own(capsys):
+    for options in (["--report", "--only", "timm"], ["--data", "somewhere"]):
+        with pytest.raises(SystemExit):
+            main(options)
+    assert "--report has works of its own" in capsys.readouterr().err
