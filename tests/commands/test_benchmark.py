@@ -148,7 +148,7 @@ def test_the_report_is_rehearsed_on_a_cpu(tmp_path, capsys, monkeypatch, shapes)
     saved = json.loads((tmp_path / "report.json").read_text())
     unknown = [goal["compared"] for goal in saved["goals"] if goal["value"] is None]
     assert unknown == ["launches", "launches"]  # which only a GPU counts
-    assert len(saved["goals"]) == 18
+    assert len(saved["goals"]) == 17
     assert {name: len(times) for name, times in saved["steps"].items()} == {
         "maxvit_mm": 2,
         "Swin-T (mmdet)": 2,
