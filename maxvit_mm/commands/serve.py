@@ -87,7 +87,7 @@ def serve(args: argparse.Namespace) -> None:
             raise SystemExit(f"--examples {args.examples}: there are no images in this folder")
     limits = Limits(int(args.max_mb * MILLION), int(args.max_megapixels * MILLION))
     check_free(args.host, args.port)  # before anything is built, which takes seconds
-    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST, deploy=False)
+    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST)
     note_differences(detector.differences, "show the page")
     finder = Finder(detector, limits)
     with serving(finder, args.host, args.port, args.score_thr, args.queue, examples) as address:

@@ -1,4 +1,4 @@
-"""The libraries that predictions are made into pictures, videos, tracks and a page with, or how to get them."""
+"""The libraries that make pictures, videos, tracks and a page of predictions, or how to get them."""
 
 from __future__ import annotations
 

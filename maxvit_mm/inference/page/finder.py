@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -38,10 +39,8 @@ class Finder:
         self.draw = Drawing(detector.classes)
         self.lock = Lock()
         self.looker: Looker | None = None
-        try:
+        with suppress(ValueError):  # it is on another backbone
             self.looker = Looker(detector.model, detector.pipeline, self.classes.names, detector.decoder)
-        except ValueError:  # a detector on another backbone
-            pass
 
     def find(self, file: Path, name: str) -> Finding:
         """Look for objects in an upload.

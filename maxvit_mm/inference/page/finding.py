@@ -38,7 +38,10 @@ class Finding:
     def table(self, shown: Sequence[int]) -> list[list[object]]:
         """A row of `COUNTED` for each object; numbers are those of `found`, from 1."""
         lines = rows(self.frame, self.of(shown))
-        return [[i + 1, *map(short, line[2:8])] for i, line in zip(shown, lines, strict=True)]
+        return [
+            [i + 1, name, f"{score:.3f}", *box]
+            for i, (_, _, name, score, *box, _) in zip(shown, lines, strict=True)
+        ]
 
     def object(self, number: int) -> Found:
         """An object by its place in `found`."""
@@ -61,7 +64,3 @@ class Finding:
         """A pixel of the picture as a place in the image."""
         times = enlargement(*self.frame.image.shape[:2])
         return x / times, y / times
-
-
-def short(value: object) -> object:
-    return f"{value:.3g}" if isinstance(value, float) and value < 1 else value

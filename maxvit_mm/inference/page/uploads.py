@@ -11,7 +11,7 @@ from PIL import Image
 from ...data.images_on_disk import Decoder, quiet_decoders
 from ..sources import Frame, Source, SourceError, read_image, what_is_wrong
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # of which Pillow and OpenCV read the same size
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # whose sizes Pillow and OpenCV read alike
 NAME = 60  # letters of a file's name that are kept
 MILLION = 10**6
 
@@ -53,7 +53,7 @@ def read_upload(path: Path, name: str, decoder: Decoder, limits: Limits) -> Fram
         width, height = stated
         if width * height > limits.pixels:
             raise SourceError(
-                f"{name} is {width}x{height} pixels, which is {in_millions(width * height)} million, and this "
+                f"{name} is {width}x{height} pixels, {in_millions(width * height)} million in all, and this "
                 f"page takes {in_millions(limits.pixels)} million: make it smaller"
             )
         image = read_image(Source("image", str(path), PurePosixPath(name)), decoder, refuse)
@@ -71,7 +71,7 @@ def stated_size(content: bytes) -> tuple[int, int] | None:
 
 
 def plain_name(name: str) -> str:
-    """The last part of a path of any system, without what cannot be printed, short enough for a file's name."""
+    """The last part of a path of any system, without what cannot be printed, and not too long."""
     last = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
     path = PurePosixPath(last.strip(". ") or "image")
     return path.stem[:NAME] + path.suffix[:NAME]
