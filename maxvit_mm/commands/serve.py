@@ -17,7 +17,6 @@ Show a page on this machine: drop an image into it, and see what a detector that
 in it and where it looked. Ctrl+C ends it."""
 LOWEST = 0.05  # the score below which nobody wants to see what was found
 HOUR = 3600
-MILLION = 10**6
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,7 +75,7 @@ def serve(args: argparse.Namespace) -> None:
     from ..inference.detector import Detector  # needs MMDetection, which takes seconds
     from ..inference.page.finder import Finder
     from ..inference.page.serving import LOCAL, check_free, images_in, serving
-    from ..inference.page.uploads import Limits
+    from ..inference.page.uploads import MEGABYTE, MILLION, Limits
 
     examples = []
     if args.examples is not None:
@@ -85,7 +84,7 @@ def serve(args: argparse.Namespace) -> None:
         examples = images_in(args.examples)
         if not examples:
             raise SystemExit(f"--examples {args.examples}: there are no images in this folder")
-    limits = Limits(int(args.max_mb * MILLION), int(args.max_megapixels * MILLION))
+    limits = Limits(int(args.max_mb * MEGABYTE), int(args.max_megapixels * MILLION))
     check_free(args.host, args.port)  # before anything is built, which takes seconds
     detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST)
     note_differences(detector.differences, "show the page")

@@ -13,11 +13,9 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio>=6.31,<7'")
 
 from PIL import Image
-from runs import free_port
+from runs import finder_of, free_port
 from visitors import RefusedError, Visitor, together
 
-from maxvit_mm.inference.detector import Detector
-from maxvit_mm.inference.page.finder import Finder
 from maxvit_mm.inference.page.serving import images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
 
@@ -28,9 +26,7 @@ SAID, PICTURE, TABLE, PICTURE_FILE, RESULTS_FILE, OBJECTS = range(1, 7)  # among
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    detector = Detector(trained / "iter_2.pth", device="cpu", score_thr=0.0)
-    detector.model.roi_head.test_cfg.max_per_img = 6  # after two steps it would find a hundred
-    return Finder(detector, LIMITS)
+    return finder_of(trained, LIMITS)
 
 
 @pytest.fixture(scope="module")

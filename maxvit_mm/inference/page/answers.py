@@ -29,10 +29,11 @@ class Answers:
 
     Args:
         folder: for the files that visitors are given.
+        examples: images that a visitor may choose.
     """
 
-    def __init__(self, finder: Finder, folder: Folder):
-        self.finder, self.folder = finder, folder
+    def __init__(self, finder: Finder, folder: Folder, examples: Sequence[Path]):
+        self.finder, self.folder, self.examples = finder, folder, examples
         self.names = finder.classes.names
 
     def find(self, upload: Any, score: Any, wanted: Any) -> tuple[Any, ...]:
@@ -63,6 +64,10 @@ class Answers:
     def nothing(self, why: str) -> tuple[Any, ...]:
         no_file = gr.DownloadButton(value=None, interactive=False)
         return as_status(why), None, [], no_file, no_file, gr.Dropdown([], value=None), None
+
+    def example(self, event: gr.SelectData) -> str:
+        """The image that was chosen, as if it had been sent."""
+        return str(self.examples[event.index])
 
     def point(self, finding: Finding | None, event: gr.SelectData) -> str:
         """Where the picture was clicked, in the image's pixels."""

@@ -37,14 +37,14 @@ class Page:
 
     def __init__(self, finder: Finder, score: float, folder: Folder, examples: Sequence[Path]):
         self.finder, self.names = finder, finder.classes.names
-        self.answers = Answers(finder, folder)
+        self.answers = Answers(finder, folder, examples)
         with gr.Blocks(title="maxvit_mm", analytics_enabled=False, delete_cache=(AGE // 6, AGE)) as blocks:
             self.finding = gr.State(time_to_live=AGE)
             gr.Markdown("# What the detector finds")
             with gr.Row():
-                with gr.Column(scale=2, min_width=280):
+                with gr.Column(scale=1, min_width=280):
                     self.add_choices(score, examples)
-                with gr.Column(scale=5, min_width=320):
+                with gr.Column(scale=2, min_width=320):
                     self.said = gr.HTML(as_status(WELCOME))
                     with gr.Tab("Found"):
                         self.add_results()
@@ -63,10 +63,21 @@ class Page:
             buttons=["fullscreen"],
         )
         if examples:
-            files = [[str(file)] for file in examples]
-            gr.Examples(files, [self.upload], label="Examples", api_visibility="private")
+            gr.Markdown("Or choose an example:")
+            gallery = gr.Gallery(
+                [(str(file), file.name) for file in examples],
+                label="Examples",
+                show_label=False,
+                columns=2,
+                height=220,
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+            )
+            gallery.select(self.answers.example, None, [self.upload], api_visibility="private")
         lowest = self.finder.detector.score_thr
-        self.score = gr.Slider(lowest, 1, score, step=0.01, label="Lowest score that is shown")
+        self.score = gr.Slider(lowest, 1, score, step=0.01, label="Lowest score")
         self.wanted = switches(list(self.names))
 
     def add_results(self) -> None:

@@ -13,13 +13,13 @@ from ..sources import Frame, Source, SourceError, read_image, what_is_wrong
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # whose sizes Pillow and OpenCV read alike
 NAME = 60  # letters of a file's name that are kept
-MILLION = 10**6
+MEGABYTE, MILLION = 2**20, 10**6
 
 
 class Limits(NamedTuple):
     """How large an upload may be: `bytes` of its file, and `pixels` of its image."""
 
-    bytes: int = 20 * MILLION
+    bytes: int = 20 * MEGABYTE
     pixels: int = 25 * MILLION
 
 
@@ -40,7 +40,7 @@ def read_upload(path: Path, name: str, decoder: Decoder, limits: Limits) -> Fram
         raise SourceError(f"{name} is no longer here: send it again") from error
     if size > limits.bytes:
         raise SourceError(
-            f"{name} has {in_millions(size)} MB, and this page takes {in_millions(limits.bytes)} MB"
+            f"{name} has {size / MEGABYTE:.3g} MB, and this page takes {limits.bytes / MEGABYTE:.3g} MB"
         )
 
     def refuse(_: str, why: str) -> None:
