@@ -72,7 +72,7 @@ setup(
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "predict": [*PREDICT],
         "serve": [*SERVE],
-        "test": [*PREDICT, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
+        "test": [*SERVE, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),

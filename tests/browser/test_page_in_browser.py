@@ -22,6 +22,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+FRAMES = 30  # of the film that the camera shows
 MILLISECONDS = 60_000  # that a busy machine may take
 TRANSFER = """text => {
     const bytes = Uint8Array.from(text, letter => letter.charCodeAt(0))
@@ -73,10 +74,13 @@ def address(finder, shapes):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(shapes, tmp_path_factory):
+    film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
+    film.write_bytes(photos(shapes)[0].read_bytes() * FRAMES)
+    options = ["--no-sandbox", *CAMERA, f"--use-file-for-fake-video-capture={film}"]
     with sync_playwright() as started:
         try:
-            yield started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])
+            yield started.chromium.launch(executable_path=CHROMIUM, args=options)
         except Error as error:
             pytest.skip(f"no Chromium: apt-get install chromium, or playwright install chromium ({error})")
 
@@ -107,9 +111,13 @@ def pages(browser, address, **options):
     assert failed == []
 
 
+def photos(shapes):
+    return sorted((shapes / "val2017").glob("*.jpg"))
+
+
 @pytest.fixture
 def photo(shapes):
-    return sorted((shapes / "val2017").glob("*.jpg"))[0]
+    return photos(shapes)[0]
 
 
 def said(page, text):
