@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -16,7 +17,10 @@ from PIL import Image
 from runs import finder_of, free_port
 from visitors import RefusedError, Visitor, together
 
-from maxvit_mm.inference.page.serving import images_in, serving
+from maxvit_mm.inference.page.answers import Answers
+from maxvit_mm.inference.page.folder import Folder
+from maxvit_mm.inference.page.layout import switches
+from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
 
 LIMITS = Limits(bytes=400_000, pixels=300_000)
@@ -268,6 +272,49 @@ def test_many_at_once_are_answered_or_told_that_the_queue_is_full(address, photo
     assert outcomes.total() == 50
     assert outcomes.pop("answered") >= 6  # one at work and five that wait
     assert all("Queue is full. Max size is 5" in said for said in outcomes)
+
+
+def test_the_images_of_the_last_visitors_alone_are_kept(address):
+    visitors = [Visitor(address) for _ in range(SESSIONS + 1)]
+    for visitor in visitors:
+        visitor.find("small.png", encoded(40, 40), 0.0, NAMES)
+    gone, kept = (values(visitors[i].ask("show", None, 0.0, NAMES))[0] for i in (0, -1))
+    assert "this one is gone: send it again" in gone
+    assert "in small.png" in kept
+    for visitor in visitors:
+        visitor.client.close()
+
+
+def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr("maxvit_mm.inference.page.answers.FEW", 3)
+    monkeypatch.setattr("maxvit_mm.inference.page.layout.FEW", 3)
+    assert switches(NAMES).multiselect
+    answers = Answers(finder, Folder(tmp_path, 10**7), [])
+    finding = finder.find(photo, photo.name)
+    name = finding.object(0).name
+    none, one = (answers.show(finding, 0.0, wanted)[2] for wanted in ([], [name]))
+    assert len(none) == 6
+    assert one == [row for row in none if row[1] == name]
+
+
+def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finder):
+    folder = Folder(tmp_path, most=2500)
+    (tmp_path / "example.png").write_bytes(bytes(5000))
+    folder.keep()
+    files = [folder.new() / "picture.png" for _ in range(4)]
+    for age, file in enumerate(files):
+        file.write_bytes(bytes(1000))
+        os.utime(file, (age, age))
+    folder.tidy()
+    assert [file.exists() for file in files] == [False, False, True, True]
+    assert not files[0].parent.exists()
+    assert (tmp_path / "example.png").exists()
+    before = dict(os.environ)
+    with serving(finder, "127.0.0.1", free_port(), 0.3, waiting=1) as address:
+        own = Path(Visitor(address).upload("own.png", encoded(64, 64))["path"])
+        assert own.exists()
+    assert not own.parents[1].exists()
+    assert dict(os.environ) == before
 
 
 def test_examples_stay_in_their_folder(tmp_path, secret):
