@@ -309,12 +309,12 @@ def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finde
     assert [file.exists() for file in files] == [False, False, True, True]
     assert not files[0].parent.exists()
     assert (tmp_path / "example.png").exists()
-    before = dict(os.environ)
+    before = os.environ.get("GRADIO_TEMP_DIR")
     with serving(finder, "127.0.0.1", free_port(), 0.3, waiting=1) as address:
         own = Path(Visitor(address).upload("own.png", encoded(64, 64))["path"])
         assert own.exists()
     assert not own.parents[1].exists()
-    assert dict(os.environ) == before
+    assert os.environ.get("GRADIO_TEMP_DIR") == before
 
 
 def test_examples_stay_in_their_folder(tmp_path, secret):
