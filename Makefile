@@ -25,7 +25,7 @@ VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/command
 ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
 	$(addprefix tests/commands/test_,train.py test.py starting_weights.py untrusted.py)
 
-.PHONY: help demo test test-compiled test-onedl test-peers test-gpu benchmark environments clean
+.PHONY: help demo test test-compiled test-onedl test-peers test-gpu test-browser benchmark environments clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -50,6 +50,9 @@ test-peers: $(PEERS)  ## what depends on versions, on the newest torch, and conv
 
 test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
 	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
+
+test-browser: $(MAIN)  ## the page of tools/serve.py in Chromium (needs it, and Playwright)
+	$(RUN) -m pytest -o norecursedirs=none tests/browser $(ARGS)
 
 benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	$(RUN) tools/benchmark.py $(ARGS)

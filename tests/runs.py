@@ -1,5 +1,7 @@
 """Short runs of the commands as a user starts them, on a few images of the embedded data set."""
 
+import socket
+
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
@@ -34,3 +36,20 @@ def forget_runs() -> None:
     for kind in kinds:
         kind._instance_dict.clear()
         kinds += kind.__subclasses__()
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+def finder_of(work_dir, limits):
+    """What a page shows of the training of two steps, after which a detector would find a hundred objects."""
+    from maxvit_mm.inference.detector import Detector
+    from maxvit_mm.inference.page.finder import Finder
+
+    detector = Detector(work_dir / "iter_2.pth", device="cpu", score_thr=0.0)
+    detector.model.roi_head.test_cfg.max_per_img = 6
+    return Finder(detector, limits)

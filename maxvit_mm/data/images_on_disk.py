@@ -152,7 +152,7 @@ def header(content: bytes) -> tuple[str, str, tuple[int, int], int, bool]:
             try:
                 if kind == "PNG":
                     image.verify()  # the sums of its chunks, without decoding
-                else:
+                elif kind != "EPS":  # a program, which Ghostscript would run
                     image.draft("L", (1, 1))  # of a JPEG an eighth: enough to reach its end
                     image.load()
             except Exception:  # a damaged file meets any of Pillow's errors

@@ -1,14 +1,21 @@
-"""The libraries that predictions are made into pictures, videos and tracks with, or how to get them."""
+"""The libraries that make pictures, videos, tracks and a page of predictions, or how to get them."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-HOW = {"supervision": "'supervision>=0.31'", "trackers": "'trackers>=2.6'"}
+HOW = {
+    "supervision": "'supervision>=0.31'",
+    "trackers": "'trackers>=2.6'",
+    "gradio": "'gradio>=6.31,<7'",
+}
 
 
-def need(*names: str) -> None:
+def need(*names: str, doing: str = "predictions") -> None:
     """Refuse to go on without libraries.
+
+    Args:
+        doing: what needs them, in the plural.
 
     Raises:
         ImportError: says what to install.
@@ -16,4 +23,4 @@ def need(*names: str) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         wanted = " ".join(HOW[name] for name in missing)
-        raise ImportError(f"predictions need {' and '.join(missing)}: pip install {wanted}")
+        raise ImportError(f"{doing} need {' and '.join(missing)}: pip install {wanted}")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from mmengine.fileio import get
 
-from ..data.images_on_disk import Decoder, header, quiet_decoders
+from ..data.images_on_disk import READ_BY_ALL, Decoder, header, quiet_decoders
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp")
 VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
@@ -167,8 +167,11 @@ def read_image(source: Source, decoder: Decoder, complain: Complain) -> np.ndarr
 def what_is_wrong(content: bytes) -> str:
     if not content:
         return "is empty"
-    if header(content)[0]:
+    kind, *_, is_whole = header(content)
+    if kind and (kind in READ_BY_ALL or not is_whole):
         return "is damaged or cut short: copy or download it again"
+    if kind:
+        return f"is of the kind {kind}, which is not read here: write it as JPEG or PNG"
     if "".join(content[:256].decode("utf-8", errors="replace").split()).isprintable():
         return "is a text file and no image"
     return "is no image that can be read: write it as JPEG or PNG"

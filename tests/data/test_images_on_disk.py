@@ -157,3 +157,10 @@ def test_a_stamp_changes_with_the_file(tmp_path):
     assert before.keys() == {"day/a.png"}
     file.write_bytes(b"other")
     assert stamps(tmp_path, ["day/a.png"]) != before
+
+
+def test_a_file_that_is_a_program_is_not_run_to_see_whether_it_is_whole(monkeypatch):
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("it was run"))
+    file = BytesIO()
+    Image.new("RGB", (40, 40)).save(file, "EPS")
+    assert images_on_disk.header(file.getvalue()) == ("EPS", "RGB", (40, 40), 1, True)

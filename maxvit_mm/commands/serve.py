@@ -1,0 +1,106 @@
+"""What `tools/serve.py` does: a page in the browser that shows what a trained detector finds."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..inference.libraries import need
+from ..weights import CheckpointError
+from .trained import CHECKPOINT, note_differences, take_words
+
+WHAT_IT_DOES = """\
+Show a page on this machine: drop an image into it, and see what a detector that tools/train.py trained finds
+in it and where it looked. Ctrl+C ends it."""
+LOWEST = 0.05  # the score below which nobody wants to see what was found
+HOUR = 3600
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line.
+
+    Raises:
+        SystemExit: with a sentence on what is the user's to mend.
+    """
+    args = read_arguments(argv)
+    try:
+        need("supervision", "gradio", doing="predictions in a browser")
+        serve(args)
+    except (CheckpointError, ImportError, ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [CONFIG] CHECKPOINT [options]",
+        description=WHAT_IT_DOES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="[CONFIG] CHECKPOINT", help=CHECKPOINT)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, metavar="SCORE", help="where the slider starts (0.3)"
+    )
+    parser.add_argument("--examples", type=Path, metavar="DIR", help="a folder of images to choose from")
+    parser.add_argument("--device", help="cpu, cuda or cuda:0 (the first GPU, or the CPU)")
+    parser.add_argument(
+        "--max-mb", type=float, default=20, metavar="MB", help="largest file that is taken, in megabytes (20)"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=float, default=25, metavar="MP", help="largest image that is taken (25)"
+    )
+    parser.add_argument(
+        "--queue", type=int, default=20, metavar="N", help="requests that wait for their turn (20)"
+    )
+    args = parser.parse_args(argv)
+    take_words(args, parser, "", most=0)
+    if not LOWEST <= args.score_thr <= 1:
+        parser.error(f"--score-thr is {args.score_thr}: take {LOWEST} to 1")
+    if not 0 < args.port < 2**16:
+        parser.error(f"--port is {args.port}: take 1 to {2**16 - 1}")
+    for name in ("max_mb", "max_megapixels", "queue"):
+        if not getattr(args, name) > 0:
+            parser.error(f"--{name.replace('_', '-')} is above 0")
+    return args
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Open the checkpoint and show the page until Ctrl+C."""
+    from ..inference.detector import Detector  # needs MMDetection, which takes seconds
+    from ..inference.page.finder import Finder
+    from ..inference.page.serving import LOCAL, check_free, images_in, serving
+    from ..inference.page.uploads import MEGABYTE, MILLION, Limits
+
+    examples = []
+    if args.examples is not None:
+        if not args.examples.is_dir():
+            raise SystemExit(f"--examples {args.examples}: there is no such folder")
+        examples = images_in(args.examples)
+        if not examples:
+            raise SystemExit(f"--examples {args.examples}: there are no images in this folder")
+    limits = Limits(int(args.max_mb * MEGABYTE), int(args.max_megapixels * MILLION))
+    check_free(args.host, args.port)  # before anything is built, which takes seconds
+    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST)
+    note_differences(detector.differences, "show the page")
+    finder = Finder(detector, limits)
+    with serving(finder, args.host, args.port, args.score_thr, args.queue, examples) as address:
+        print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
+        if args.host not in LOCAL:
+            print(f"note: everybody who reaches this machine at {args.host} can use it: it has no password")
+        wait()
+
+
+def wait() -> None:
+    """Until Ctrl+C, or until the process is told to end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            time.sleep(HOUR)
+    except KeyboardInterrupt:
+        print("the page is closed")
