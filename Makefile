@@ -48,8 +48,8 @@ test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and 
 test-peers: $(PEERS)  ## what depends on versions, on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
 	$(PYTEST) tests/peers $(VERSIONED) $(ARGS)
 
-test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
-	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
+test-gpu: $(MAIN)  ## the network, its ops, kernels and mixed precision on a GPU against the CPU
+	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(wildcard tests/fast/test_*_kernel*.py) $(ARGS)
 
 benchmark: $(PEERS)  ## time ours beside timm, torchvision, vit-pytorch and Swin-T (ARGS='--size 1x896x896 --dtype bf16')
 	$(RUN) tools/benchmark.py $(ARGS)

@@ -107,6 +107,15 @@ def test_two_runs_are_equal_to_the_last_bit(of_kernels, size):
         assert one.equal(other)
 
 
+def test_places_beyond_2_to_the_31_are_counted_in_64_bits(of_kernels):
+    from far_tokens import place  # which imports Triton
+
+    found = torch.zeros(1, dtype=torch.int64, device=of_kernels)
+    image, height, width = 3000, 1400, 2100
+    place[(1,)](found, (image + 1) * 200 * 300 - 1, 200, 300, height, width, 7)
+    assert found.item() == (image + 1) * height * width - 1 > 2**31
+
+
 @pytest.mark.parametrize("size", [(7, 7), (9, 8)])
 def test_large_logits_do_not_overflow(of_kernels, full_of_nan, size):
     """Of exp, that is, in fp32; their own rounding grows with them."""
