@@ -11,14 +11,24 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from maxvit_mm.fast.gpu.kernels import depthwise, few_tokens, many_tokens, of_table
+from maxvit_mm.fast.gpu.kernels import (
+    depthwise,
+    depthwise_backward,
+    few_tokens,
+    gate,
+    many_tokens,
+    of_table,
+)
 from maxvit_mm.fast.gpu.launch import attention as launch
+from maxvit_mm.fast.gpu.launch import narrow as of_training
 from maxvit_mm.fast.gpu.launch.depthwise import OPTIONS as depthwise_options  # noqa: N811
 
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-STATISTICS = {f"{name}{i}" for name in ("mean", "variance", "weight", "bias") for i in (1, 2)}
-IN_FP32 = {"table", "lse", "delta", "partial", "of_bias", "sums", "weight", "bias", *STATISTICS}
-PLACES = {"qkv", "out", "of_out", "of_qkv", "x", *IN_FP32}
+OF_A_NORM = "mean", "variance", "weight", "bias", "scale", "shift"
+STATISTICS = {f"{name}{i}" for name in OF_A_NORM for i in ("", 1, 2)}
+STATISTICS |= {"factor", "constant", "per_x", "per_z", "per_one"}
+IN_FP32 = {"table", "lse", "delta", "partial", "of_bias", "sums", *STATISTICS}
+PLACES = {"qkv", "out", "of_out", "of_qkv", "x", "y", "z", "g", "of_y", *IN_FP32}
 TYPES = {"eps1": "fp32", "eps2": "fp32"}
 
 
@@ -73,14 +83,34 @@ def narrow_kernels():
     for precision in ("bf16", "fp32"):
         for stride, options in depthwise_options.items():
             for normed in (True, False):
-                flags = dict(NORMED=normed, BIASED=not normed, TANH=True, STRIDE=stride)
+                flags = dict(NORMED=normed, BIASED=not normed, WHOLE=True, TANH=True, STRIDE=stride)
                 name = f"depthwise.forward stride {stride} {'normed' if normed else 'deployed'}"
                 yield name, depthwise.forward, precision, {**options, **flags}
 
 
+def training_kernels():
+    """The same with a backward pass to come."""
+    for precision in ("bf16", "fp32"):
+        for stride, options in depthwise_options.items():
+            flags = dict(TANH=True, STRIDE=stride)
+            half = dict(NORMED=True, BIASED=False, WHOLE=False)
+            yield (
+                f"depthwise.forward half {stride}",
+                depthwise.forward,
+                precision,
+                {**options, **flags, **half},
+            )
+            name = f"depthwise_backward.backward {stride}"
+            yield name, depthwise_backward.backward, precision, {**options, **flags}
+        for name in ("sum_of_gelu", "gated", "backward", "through_norm"):
+            kernel = getattr(gate, name)
+            options = dict(of_training.TILE, **({"TANH": True} if "TANH" in kernel.arg_names else {}))
+            yield f"gate.{name}", kernel, precision, options
+
+
 if __name__ == "__main__":
     found = {}
-    for name, kernel, precision, options in [*attention_kernels(), *narrow_kernels()]:
+    for name, kernel, precision, options in [*attention_kernels(), *narrow_kernels(), *training_kernels()]:
         if "PRECISION" in kernel.arg_names:
             options["PRECISION"] = "ieee"
         for architecture in (80, 90):

@@ -5,6 +5,7 @@ What they take on a GPU has not been measured with this code. In the order to re
 
     attention        the operator of partition attention, without and with a backward pass
     narrow           the middle of an MBConv at inference
+    narrow_training  the same with a backward pass to come
     launch, kernels  what it starts, and with which grids and tiles
     reasons          what keeps the kernels from running
 """
@@ -13,7 +14,7 @@ from ...network.twins import Twin
 from ..cpu import MIDDLE, ON_CPUS
 from ..cpu.reasons import depthwise as other_depthwise
 from ..depthwise import depthwise
-from . import attention, narrow, reasons
+from . import attention, narrow, narrow_training, reasons
 
 CUDA = ("cuda",)
 
@@ -26,5 +27,8 @@ ON_GPUS = {
 ON_GPUS["PartitionAttention.attend"].insert(
     0, Twin("cuda", CUDA, True, None, (), reasons.attention, attention.attend)
 )
-ON_GPUS["MBConv.narrow"].insert(0, Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer))
+ON_GPUS["MBConv.narrow"][:0] = [
+    Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer),
+    Twin("cuda", CUDA, False, True, MIDDLE, reasons.narrow_training, narrow_training.train),
+]
 ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", CUDA, True, None, (), other_depthwise, depthwise)]

@@ -14,6 +14,7 @@ from ...network.mbconv import MBConv
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
 from ..cpu.form import other_narrow
+from ..cpu.reasons import narrow as lean_narrow
 from ..cpu.reasons import unfoldable
 from ..precision import precision_of
 
@@ -36,13 +37,27 @@ def narrow(layer: MBConv, x: Tensor) -> str | None:
     return layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
 
 
+def narrow_training(layer: MBConv, x: Tensor) -> str | None:
+    if precision_of(x) not in PRECISIONS:
+        return f"its kernel does not compute in {precision_of(x)}"
+    reason = lean_narrow(layer, x) or other_strides(layer)
+    if reason is None and layer.depthwise.bias is not None:
+        reason = "its kernel is for a depthwise convolution without a bias"
+    return reason or layer.answer(no_kernels, x.device.type, x.device.index)
+
+
+def other_strides(layer: MBConv) -> str | None:
+    if layer.depthwise.stride not in STRIDES:
+        return "its kernel is for strides of 1 and of 2"
+    return None
+
+
 def of_narrow(layer: MBConv) -> str | None:
     folded = [isinstance(norm, nn.Identity) for norm in (layer.norm1, layer.norm2)]
     if folded[0] != folded[1]:
         return "one of its norms has been folded, the other has not"
-    if layer.depthwise.stride not in STRIDES:
-        return "its kernel is for strides of 1 and of 2"
-    return other_narrow(layer) or unfoldable(layer, layer.norm1) or unfoldable(layer, layer.norm2)
+    norms = unfoldable(layer, layer.norm1) or unfoldable(layer, layer.norm2)
+    return other_narrow(layer) or other_strides(layer) or norms
 
 
 def no_kernels(_: Layer, device: str, index: int | None) -> str | None:

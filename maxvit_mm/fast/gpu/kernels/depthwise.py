@@ -72,10 +72,13 @@ def forward(
     x, out, sums, weight, bias,
     mean1, variance1, weight1, bias1, eps1, mean2, variance2, weight2, bias2, eps2,
     strips, strips_an_image, height, width, height_out, width_out, columns, above, left, channels,
-    NORMED: tl.constexpr, BIASED: tl.constexpr, TANH: tl.constexpr, STRIDE: tl.constexpr,
+    NORMED: tl.constexpr, BIASED: tl.constexpr, WHOLE: tl.constexpr, TANH: tl.constexpr, STRIDE: tl.constexpr,
     ROWS: tl.constexpr, STRIPS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """out: [b, height_out, width_out, channels]; sums, in fp32: [strips, walks, channels]."""
+    """out: [b, height_out, width_out, channels]; sums, in fp32: [strips, walks, channels].
+
+    Not the `WHOLE` of it ends with the convolution, without its bias, and sums nothing.
+    """
     READ: tl.constexpr = STRIDE * (ROWS - 1) + 3  # rows of the map
     strip = tl.program_id(1) * STRIPS + tl.arange(0, STRIPS)
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
@@ -89,8 +92,9 @@ def forward(
     row = row[:, None]
     row_out = row_out[:, None]
     scale1, shift1 = scale_and_shift(mean1, variance1, weight1, bias1, eps1, c, known, NORMED)
-    scale2, shift2 = scale_and_shift(mean2, variance2, weight2, bias2, eps2, c, known, NORMED)
-    if BIASED:
+    if WHOLE:
+        scale2, shift2 = scale_and_shift(mean2, variance2, weight2, bias2, eps2, c, known, NORMED)
+    if WHOLE and BIASED:
         shift2 += scale2 * tl.load(bias + c, mask=known, other=0.0).to(tl.float32)[None, :]
     taps = ()
     for t in tl.static_range(9):
@@ -124,9 +128,12 @@ def forward(
             begun = add_taps(nothing, values, taps, 0, STRIDE, ROWS)
         for r in tl.static_range(ROWS):
             there = inside & (row_out + r < height_out)
-            value = gelu(done[r] * scale2 + shift2, TANH)
+            value = done[r]
+            if WHOLE:
+                value = gelu(value * scale2 + shift2, TANH)
             place = out + (r * width_out + column) * channels
             tl.store(place, value.to(out.dtype.element_ty), mask=there)
             total += tl.where(there, value, 0.0)
     walk = strip * tl.num_programs(2) + tl.program_id(2)
-    tl.store(sums + walk.to(tl.int64)[:, None] * channels + c[None, :], total, mask=inside)
+    if WHOLE:
+        tl.store(sums + walk.to(tl.int64)[:, None] * channels + c[None, :], total, mask=inside)

@@ -51,7 +51,7 @@ def forward(
     with on_device_of(x):
         depthwise.forward[(*grid, walks)](
             *(x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes),
-            NORMED=bool(norm1), BIASED=bias is not None, TANH=tanh, STRIDE=stride, **options,
+            NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride, **options,
         )  # fmt: skip
     return out, sums.sum(1) / (down * across)
 
