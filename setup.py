@@ -15,7 +15,7 @@ SHIPPED = ("configs", "tools", "model-index.yml")
 UPSTREAM = ["mmengine>=0.10.7,<1.0", "mmdet==3.3.0", "setuptools<81"]
 # Pictures, videos and tracks of tools/predict.py and Detector.
 PREDICT = ["supervision>=0.31", "trackers>=2.6"]
-TRITON = "triton; platform_system == 'Linux' and python_version < '3.15'"
+TRITON = "triton; platform_system == 'Linux' and platform_machine == 'x86_64' and python_version < '3.15'"
 MMCV_FOR_MMDET = ">=2.0.0rc4,<2.2.0"  # mmdet 3.3.0 refuses others
 
 

@@ -118,7 +118,7 @@ def device() -> torch.device:
 @pytest.fixture(scope="session")
 def of_kernels() -> torch.device:
     """Where kernels in Triton run: on the GPU, else on the CPU, in Triton's interpreter."""
-    pytest.importorskip("triton", reason="kernels need Triton, which is for Linux")
+    pytest.importorskip("triton", "3.6", reason="kernels need Triton 3.6, which is for Linux")
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -1,6 +1,7 @@
 """Partition attention in Triton against float64: every kernel, both ways, on a GPU or in the interpreter."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -197,6 +198,9 @@ def test_it_says_which_machines_it_is_not_for(monkeypatch):
     monkeypatch.setattr(reasons, "find_spec", lambda name: None)
     assert "needs Triton, which is not installed" in of_device("cuda", 0)
     monkeypatch.setattr(reasons, "find_spec", lambda name: name)
+    monkeypatch.setattr(reasons, "import_module", lambda name: SimpleNamespace(__version__="3.5.1"))
+    assert of_device("cuda", 0) == "its kernel needs Triton 3.6 or later, this is 3.5.1"
+    monkeypatch.setattr(reasons, "import_module", lambda name: SimpleNamespace(__version__="3.10.0"))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert of_device("cpu", None) == "its kernel is for GPUs"
     monkeypatch.setattr(torch.version, "hip", None)

@@ -58,7 +58,7 @@ def process(rank, kind, training, x, weights, port, results):
 )
 def test_two_processes_do_what_one_does_with_all_images(kind, training, tmp_path):
     if kind == "kernels":
-        pytest.importorskip("triton", reason="kernels need Triton, which is for Linux")
+        pytest.importorskip("triton", "3.6", reason="kernels need Triton 3.6, which is for Linux")
         if torch.cuda.is_available():
             pytest.skip("of several processes, on a CPU by gloo in Triton's interpreter alone")
     size = (3, 4) if kind == "kernels" else (9, 12)  # the interpreter takes its time

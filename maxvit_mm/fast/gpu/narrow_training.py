@@ -1,8 +1,8 @@
 """`MBConv.narrow` with a backward pass to come, by kernels between the statistics and the products.
 
-Two wide maps are kept: what the first norm is given, and what the second is. Reads and writes of wide maps are
-8 forward, 3 for the convolution with its statistics and 5 for the gate, and 12 backward, the product's among
-them. Statistics are PyTorch's: of a batch, of several processes' batches (SyncBN), or the running ones.
+Two wide maps are kept: what the first norm is given, and what the second is. There are 8 reads and writes
+of wide maps forward, 3 for the convolution with its statistics and 5 for the gate, and 12 backward, the
+product's among them. Statistics are PyTorch's: of a batch, of several processes' (SyncBN), or running ones.
 """
 
 from __future__ import annotations

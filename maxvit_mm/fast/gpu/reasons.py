@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
@@ -20,6 +21,7 @@ from ..precision import precision_of
 
 PRECISIONS = torch.float16, torch.bfloat16, torch.float32
 STRIDES = (1, 1), (2, 2)
+LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
 LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
@@ -69,8 +71,14 @@ def no_kernels(_: Layer, device: str, index: int | None) -> str | None:
 def of_device(device: str, index: int | None) -> str | None:
     if find_spec("triton") is None:
         return "its kernel needs Triton, which is not installed (pip install triton)"
+    if device != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return "its kernel is for GPUs"
+    version = import_module("triton").__version__
+    if tuple(map(int, version.split(".")[:2])) < LEAST_TRITON:
+        least = ".".join(map(str, LEAST_TRITON))
+        return f"its kernel needs Triton {least} or later, this is {version}"
     if device != "cuda":
-        return None if os.environ.get("TRITON_INTERPRET") == "1" else "its kernel is for GPUs"
+        return None
     if torch.version.hip:
         return "its kernel is for NVIDIA's GPUs, this is another"
     capability = torch.cuda.get_device_capability(index)
