@@ -9,7 +9,8 @@ from conftest import randomise
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from maxvit_mm.fast.gpu import reasons
-from maxvit_mm.fast.gpu.attention import attend, is_small, partition_attention
+from maxvit_mm.fast.gpu.attention import attend, partition_attention
+from maxvit_mm.fast.gpu.tiles import is_small
 from maxvit_mm.network.attention import PartitionAttention, attention
 from maxvit_mm.network.partition import Block, Grid, over_groups
 from maxvit_mm.network.twins import TWINS, TwinError, choose, listening, why_not

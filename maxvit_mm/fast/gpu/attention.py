@@ -15,8 +15,7 @@ from torch import Tensor
 from ...network.attention import PartitionAttention
 from ...network.partition import Grid
 from ...network.relative_bias import resize_table
-
-FEW_LANES = 64  # of a tile that holds a group
+from .tiles import is_small
 
 
 def attend(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> Tensor:
@@ -78,8 +77,3 @@ def back(ctx: Any, of_out: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, No
 
 
 partition_attention.register_autograd(back, setup_context=keep)
-
-
-def is_small(p: int, q: int) -> bool:
-    """Whether a tile of 64 lanes holds a group of `p x q`, its columns padded to a power of two."""
-    return any(q <= columns and p * columns <= FEW_LANES for columns in (1, 2, 4, 8, 16, 32, 64))

@@ -9,9 +9,9 @@ import torch
 import triton
 from torch import Tensor
 
-from ..attention import is_small
 from ..kernels import few_tokens, many_tokens
 from ..kernels import of_table as of_table_kernels
+from ..tiles import is_small
 from .device import on_device_of, processors_of
 
 LEAST_LANES = 16  # of a product's operand
