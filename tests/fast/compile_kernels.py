@@ -79,41 +79,29 @@ def attention_kernels():
 
 
 def narrow_kernels():
-    """The same of an MBConv's middle, with norms and with them folded."""
-    for precision in ("bf16", "fp32"):
-        for stride, options in depthwise_options.items():
-            for normed in (True, False):
-                flags = dict(NORMED=normed, BIASED=not normed, WHOLE=True, TANH=True, STRIDE=stride)
-                name = f"depthwise.forward stride {stride} {'normed' if normed else 'deployed'}"
-                yield name, depthwise.forward, precision, {**options, **flags}
-
-
-def training_kernels():
-    """The same with a backward pass to come."""
-    for precision in ("bf16", "fp32"):
-        for stride, options in depthwise_options.items():
-            flags = dict(TANH=True, STRIDE=stride)
-            half = dict(NORMED=True, BIASED=False, WHOLE=False)
-            yield (
-                f"depthwise.forward half {stride}",
-                depthwise.forward,
-                precision,
-                {**options, **flags, **half},
-            )
-            name = f"depthwise_backward.backward {stride}"
-            yield name, depthwise_backward.backward, precision, {**options, **flags}
-        for name in ("sum_of_gelu", "gated", "backward", "through_norm"):
-            kernel = getattr(gate, name)
-            options = dict(of_training.TILE, **({"TANH": True} if "TANH" in kernel.arg_names else {}))
-            yield f"gate.{name}", kernel, precision, options
+    """The same of an MBConv's middle, with norms and with them folded, and with a backward pass to come."""
+    for stride, options in depthwise_options.items():
+        flags = dict(TANH=True, STRIDE=stride)
+        for kind, of_norms in (
+            ("normed", dict(NORMED=True, BIASED=False, WHOLE=True)),
+            ("deployed", dict(NORMED=False, BIASED=True, WHOLE=True)),
+            ("half", dict(NORMED=True, BIASED=False, WHOLE=False)),
+        ):
+            yield f"depthwise.forward {kind} {stride}", depthwise.forward, {**options, **flags, **of_norms}
+        yield f"depthwise_backward.backward {stride}", depthwise_backward.backward, {**options, **flags}
+    for name in ("sum_of_gelu", "gated", "backward", "through_norm"):
+        kernel = getattr(gate, name)
+        options = dict(of_training.TILE, **({"TANH": True} if "TANH" in kernel.arg_names else {}))
+        yield f"gate.{name}", kernel, options
 
 
 if __name__ == "__main__":
     found = {}
-    for name, kernel, precision, options in [*attention_kernels(), *narrow_kernels(), *training_kernels()]:
+    in_bf16 = [(name, kernel, "bf16", options) for name, kernel, options in narrow_kernels()]
+    for name, kernel, precision, options in [*attention_kernels(), *in_bf16]:
         if "PRECISION" in kernel.arg_names:
             options["PRECISION"] = "ieee"
-        for architecture in (80, 90):
+        for architecture in (80, 90) if precision == "bf16" else (90,):
             key = f"{name} {precision} sm_{architecture}"
             found[key] = stack(kernel, precision, dict(options), architecture)
     print(json.dumps(found))

@@ -20,7 +20,6 @@ SPILLED = {
     "many_tokens.backward_of_queries bf16 sm_80": 32,
     "many_tokens.backward_of_queries bf16 sm_90": 16,
     "many_tokens.forward fp32 sm_90": 16,
-    "many_tokens.backward_of_keys fp32 sm_80": 24,
 }
 
 
