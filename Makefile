@@ -48,8 +48,8 @@ test-onedl: $(ONEDL)  ## building, training, testing, resuming, data checks and 
 test-peers: $(PEERS)  ## what depends on versions, on the newest torch, and converted weights against timm, torchvision and TensorFlow (downloads them)
 	$(PYTEST) tests/peers $(VERSIONED) $(ARGS)
 
-test-gpu: $(MAIN)  ## the network, its ops and mixed precision on a GPU against the CPU
-	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(ARGS)
+test-gpu: $(MAIN)  ## the network, its ops, kernels and mixed precision on a GPU against the CPU
+	$(RUN) -m pytest -o norecursedirs=none tests/gpu $(wildcard tests/fast/test_*_kernel*.py) $(ARGS)
 
 test-browser: $(MAIN)  ## the page of tools/serve.py in Chromium (needs it, and Playwright)
 	$(RUN) -m pytest -o norecursedirs=none tests/browser $(ARGS)
@@ -77,6 +77,7 @@ WHEELS = $(INSTALL) --only-binary :all:
 FAMILY = $$($(PIP) list --format=freeze 2>/dev/null | \
 	sed -n 's/^onedl-mm.*/onedl/p; s/^mmcv==.*/compiled/p' | sort -u | grep . || echo lite)
 EXTRAS = $(FAMILY),test
+$(MAIN): EXTRAS = $(FAMILY),test,all
 $(ONEDL): FAMILY = onedl
 $(COMPILED): FAMILY = compiled
 $(PEERS): EXTRAS = $(FAMILY),test,peers

@@ -11,12 +11,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which `full_of_nan` asks of a GPU's products
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from runs import PICO, TWO_STEPS, forget_runs
+
+# Where there is no GPU, Triton runs our kernels in its interpreter, on tensors of the CPU: it asks this
+# when it is imported. No network takes them there of itself, as their twins are for GPUs.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 from maxvit_mm.data.shapes import make_shapes
@@ -107,6 +113,22 @@ def device() -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         pytest.fail("these tests need a GPU, and PyTorch sees none")
     return torch.device(name)
+
+
+@pytest.fixture(scope="session")
+def of_kernels() -> torch.device:
+    """Where kernels in Triton run: on the GPU, else on the CPU, in Triton's interpreter."""
+    pytest.importorskip("triton", "3.6", reason="kernels need Triton 3.6, which is for Linux")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture
+def full_of_nan(monkeypatch) -> Iterator[None]:
+    """Memory that nobody has written is NaN, so that an element that a kernel leaves out shows."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture

@@ -125,7 +125,9 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
         TwinError: where the layer's `implementation` names twins that are for calls such as this one,
             and none of them can run.
     """
-    wanted, found, reasons = layer.implementation, None, []
+    wanted, found = layer.implementation, None
+    reasons: list[tuple[str, str]] = []
+    refusals: list[tuple[str, str]] = []  # of twins that are meant for such calls
     if wanted == "plain" or is_exporting():
         reasons.append(("all", "it was asked for" if wanted == "plain" else "the network is being exported"))
     else:
@@ -139,15 +141,17 @@ def choose(seam: str, layer: Layer, *arguments: Any) -> Twin | None:
             if reason is None:
                 found = twin
                 break
-            if wanted != "auto" and passing is None:
-                raise TwinError(
-                    f"implementation={wanted!r} cannot run {seam}: {reason}. implementation='auto' takes "
-                    "what can run, 'plain' the network as it is written"
-                )
-            reasons.append((twin.name, reason))
+            (refusals if passing is None else reasons).append((twin.name, reason))
+        if found is None and wanted != "auto" and refusals:
+            why = "; ".join(reason for _, reason in refusals)
+            raise TwinError(
+                f"implementation={wanted!r} cannot run {seam}: {why}. "
+                "implementation='auto' takes what can run, 'plain' the network as it is written"
+            )
     if not torch.compiler.is_compiling():
         runs = "plain" if found is None else found.name
-        note(Choice(seam, layer, runs, tuple(reason for reason in reasons if reason[0] != runs)))
+        others = [reason for reason in reasons if reason[0] != runs]
+        note(Choice(seam, layer, runs, (*refusals, *others)))
     return found
 
 

@@ -326,7 +326,13 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_named(site, capability, builds, 
     if mend is None:
         assert found == []
         capability = ".".join(map(str, capability))
-        assert f"GPU            some GPU (capability {capability}, CUDA 13.0)\n" in site.doctor()[1]
+        said = site.doctor()[1]
+        assert f"GPU            some GPU (capability {capability}, CUDA 13.0)\n" in said
+        assert re.search(
+            f"note     Triton         none, so no kernels of ours: `{PIP} install triton`\n", said
+        )
+        site.add("triton", "3.7.1")
+        assert "ok       Triton         3.7.1\n" in site.doctor()[1]
     else:
         said = "torch 2.13.0+cu130 has no kernels for the GPU some GPU, of compute capability "
         said += f"{capability[0]}.{capability[1]}, only for sm_75, "

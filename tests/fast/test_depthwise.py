@@ -42,7 +42,8 @@ class Convolutions(TorchDispatchMode):
 
 @pytest.fixture
 def cpu_as_gpu(monkeypatch):
-    """Take a CPU's maps as those of a GPU, by the rows of a GPU."""
+    """Take a CPU's maps as those of a GPU without Triton, by the rows of a GPU."""
+    monkeypatch.setattr("maxvit_mm.fast.gpu.reasons.of_device", lambda *_: "there is no Triton")
     monkeypatch.setattr(depthwise, "CUDNN_COMPILES", ("cpu",))
     for seam, rows in TWINS.items():
         of_gpu = [row._replace(devices=("cpu",)) for row in rows if row.name == "cuda"]

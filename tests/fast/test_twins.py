@@ -70,9 +70,11 @@ INSIDE = {
     ("Stem.forward", False): {"conv1", "norm", "act", "conv2"},
     ("Stem.forward", True): {"norm", "act", "conv2"},
     ("MaxViTBlock.forward", False): {"mbconv", "block_attention", "grid_attention"},
+    ("MBConv.narrow", False): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("PartitionAttention.attend", False): set(),
     ("PartitionAttention.attend", True): set(),
+    ("PartitionAttention.attend", None): set(),
     ("FFN.forward", True): {"0", "1", "2"},
     ("DepthwiseConv2d.forward", None): set(),
 }
@@ -98,18 +100,28 @@ def test_every_twin_has_a_case():
     assert {(seam, twin.training): set(twin.inside) for seam, twin in ROWS} == INSIDE
 
 
+def is_kernel(twin):
+    return twin.run.__module__.startswith("maxvit_mm.fast.gpu.")
+
+
 @everywhere
 @pytest.mark.parametrize("training", [False, True])
-def test_a_twin_computes_what_the_method_computes_as_it_is_written(seam, twin, training):
-    """Values and, with a backward pass to come, in fp64, every gradient and statistic."""
+def test_a_twin_computes_what_the_method_computes_as_it_is_written(request, seam, twin, training):
+    """Values and, with a backward pass to come, every gradient and statistic, in fp64 if the twin has it."""
     method, backward = SEAMS[seam], training if twin.training is None else twin.training
-    precision = torch.float64 if backward else torch.float32
+    precision, device, some, tolerance = torch.float64, "cpu", slice(None), 1e-9
+    if is_kernel(twin):  # they have a test of their own against fp64, with more sizes
+        precision, device = torch.float32, request.getfixturevalue("of_kernels")
+        some, tolerance = slice(-1, None), 2e-5
+    elif not backward:
+        precision, tolerance = torch.float32, 5e-6
     for layer, calls in CASES[seam]():
-        layer = randomise(layer).to(precision).train(training and backward)
-        for x, *rest in calls:
-            both = []
+        layer = randomise(layer).to(device, precision).train(training and backward)
+        for x, *rest in calls[some]:
+            x, both = x.to(device, precision), []
             for run in (twin.run, method):
-                one, leaf = copy.deepcopy(layer), x.detach().clone().to(precision)
+                at = torch.float64 if is_kernel(twin) and run is method else precision
+                one, leaf = copy.deepcopy(layer).to(at), x.detach().clone().to(at)
                 with plain(one), torch.set_grad_enabled(backward):
                     leaf.requires_grad_(backward)
                     out = run(one, leaf, *rest)
@@ -118,15 +130,17 @@ def test_a_twin_computes_what_the_method_computes_as_it_is_written(seam, twin, t
                     (out * torch.linspace(-1, 1, out.numel()).to(out).view_as(out)).sum().backward()
                     gradients = {name: p.grad for name, p in one.named_parameters() if p.grad is not None}
                     found |= {"x": leaf.grad, **gradients}
-                assert leaf.equal(x.to(precision))  # what it was given is as it was
+                assert leaf.equal(x.to(at))  # what it was given is as it was
                 both.append(found)
             assert both[0].keys() == both[1].keys()
             for name, expected in both[1].items():
-                assert_close(both[0][name], expected, 1e-9 if backward else 5e-6)
+                assert_close(both[0][name], expected, tolerance)
 
 
 @everywhere
-def test_a_twin_is_chosen_where_nothing_is_in_its_way(seam, twin):
+def test_a_twin_is_chosen_where_nothing_is_in_its_way(monkeypatch, seam, twin):
+    rows = TWINS[seam]
+    monkeypatch.setitem(TWINS, seam, rows[next(i for i, row in enumerate(rows) if row is twin) :])
     layer, call = a_call(seam)
     if "cpu" not in twin.devices and not torch.cuda.is_available():
         assert "it is for cuda, the map is on cpu" in twins.why_not(twin, layer, *call)
@@ -140,6 +154,22 @@ def test_a_twin_is_chosen_where_nothing_is_in_its_way(seam, twin):
         assert choose(seam, layer, *call) is twin
         set_implementation(layer, "plain")
         assert choose(seam, layer, *call) is None
+
+
+def test_a_name_stands_for_the_first_of_its_twins_that_can_run(monkeypatch):
+    seam, reason = "MBConv.narrow", "its kernel is not here"
+    layer, call = a_call(seam)
+    (twin,) = (each for each in TWINS[seam] if each.name == "cpu")
+    refuses = twin._replace(why_not=lambda *_: reason)
+    layer.implementation = "cpu"
+    monkeypatch.setitem(TWINS, seam, [refuses, twin])
+    found = []
+    with listening(found.append):
+        assert choose(seam, layer, *call) is twin
+    assert (found[0].runs, found[0].why_not) == ("cpu", (("cpu", reason),))
+    monkeypatch.setitem(TWINS, seam, [refuses, refuses])
+    with pytest.raises(TwinError, match=f"cannot run {seam}: {reason}; {reason}"):
+        choose(seam, layer, *call)
 
 
 def test_of_several_twins_that_can_run_the_first_is_taken(monkeypatch):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Tuple  # noqa: UP035  (Python 3.8 reads this file)
 
 from .imports import cards, look, problem_of_driver, problems_of_imports
-from .packages import family_of, installed, problem_of_families, problems_of_packages
+from .packages import family_of, installed, pip, problem_of_families, problems_of_packages
 
 Finding = Tuple[str, str, str]  # noqa: UP006  ('ok', 'note' or 'problem'; about; a text)
 
@@ -50,6 +50,10 @@ def versions_found(there: dict[str, str], outcomes: dict[str, dict], known: list
     mixed = problem_of_families(there) is not None
     for name, value in rows.items():
         yield "problem" if mixed and name == "OpenMMLab" else "ok", name, value or "none"
+    if seen and "triton" in there:
+        yield "ok", "Triton", there["triton"]
+    elif seen:
+        yield "note", "Triton", f"none, so no kernels of ours: `{pip('install triton')}`"
 
 
 def described(gpu: dict) -> str:

@@ -55,8 +55,12 @@ class Statistics(NamedTuple):
             running[1].lerp_((variance * (count / (count - 1))).to(running[1].dtype), norm.momentum)
             return cls(mean, variance, True, norm.eps, group, count)
 
+    def inverse(self) -> Tensor:
+        """Of the deviation."""
+        return (self.variance + self.eps).rsqrt()
+
     def scale_and_shift(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        scale = weight * (self.variance + self.eps).rsqrt()
+        scale = weight * self.inverse()
         return scale, bias - self.mean * scale
 
 
@@ -100,7 +104,7 @@ class NormGradient:
 
     def __init__(self, statistics: Statistics, x: Tensor, scale: Tensor):
         self.statistics, self.x, self.scale = statistics, x, scale
-        self.inverse = (statistics.variance + statistics.eps).rsqrt()
+        self.inverse = statistics.inverse()
         self.of_normalised = torch.empty_like(x)  # filled by the caller
         self.of_weight, self.of_bias = torch.zeros_like(scale), torch.zeros_like(scale)
 
@@ -119,7 +123,7 @@ class NormGradient:
 
     def finish(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Once all tokens have been counted in: the gradients of the map `x`, of the weight and the bias."""
-        of_weight, of_bias, count = self.totals()
+        of_weight, of_bias, count = totals(self.statistics, self.of_weight, self.of_bias, len(self.x))
         per_x = -self.scale * self.inverse * of_weight / count
         per_one = -self.scale * of_bias / count - per_x * self.statistics.mean
         of_x = self.of_normalised
@@ -133,14 +137,18 @@ class NormGradient:
         of_map = of_x.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
         return of_map, self.of_weight, self.of_bias
 
-    def totals(self) -> tuple[Tensor, Tensor, Any]:
-        """The gradients of weight and bias, and the number of tokens, of all processes together."""
-        if self.statistics.group is None:
-            return self.of_weight, self.of_bias, len(self.x)
-        together = torch.cat([self.of_bias, self.of_weight / self.inverse])  # sums of g and g * (x - mean)
-        dist.all_reduce(together, group=self.statistics.group)
-        of_bias, of_deviation = together.split(len(self.of_bias))
-        return of_deviation * self.inverse, of_bias, self.statistics.values
+
+def totals(
+    statistics: Statistics, of_weight: Tensor, of_bias: Tensor, tokens: int
+) -> tuple[Tensor, Tensor, Any]:
+    """The gradients of weight and bias, and the number of tokens, of all processes together."""
+    if statistics.group is None:
+        return of_weight, of_bias, tokens
+    inverse = statistics.inverse()
+    together = torch.cat([of_bias, of_weight / inverse])  # sums of g and g * (x - mean)
+    dist.all_reduce(together, group=statistics.group)
+    of_bias, of_deviation = together.split(len(of_bias))
+    return of_deviation * inverse, of_bias, statistics.values
 
 
 def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

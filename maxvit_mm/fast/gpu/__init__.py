@@ -1,21 +1,34 @@
-"""Twins on a GPU: those of CPUs that keep less in training, there with all of a map at once; attention; and
-depthwise convolutions, which go past cuDNN.
+"""Twins on a GPU: kernels in Triton where it is there; those of CPUs that keep less in training, there with
+all of a map at once; and depthwise convolutions, which go past cuDNN.
 
-They are there for their memory; what they take on a GPU has not been measured with this code. Attention at
-inference is put together as the plain network's; to compilers it is one operator, so that one graph serves
-images of all sizes.
+What they take on a GPU has not been measured with this code. In the order to read them:
+
+    attention        the operator of partition attention, without and with a backward pass
+    narrow           the middle of an MBConv at inference
+    narrow_training  the same with a backward pass to come
+    launch, kernels  what it starts, and with which grids and tiles
+    reasons          what keeps the kernels from running
 """
 
 from ...network.twins import Twin
-from ..cpu import ON_CPUS, reasons
+from ..cpu import MIDDLE, ON_CPUS
+from ..cpu.reasons import depthwise as other_depthwise
 from ..depthwise import depthwise
+from . import attention, narrow, narrow_training, reasons
 
-# By method, best first, as `network.twins.TWINS` has them.
+CUDA = ("cuda",)
+
+# By method, best first, as `network.twins.TWINS` has them. A kernel stands before what runs without Triton.
 ON_GPUS = {
-    seam: [
-        twin._replace(name="cuda", devices=("cuda",)) for twin in twins if twin.training or not twin.inside
-    ]
+    seam: [twin._replace(name="cuda", devices=CUDA) for twin in twins if twin.training or not twin.inside]
     for seam, twins in ON_CPUS.items()
     if seam != "MaxViTBlock.forward"
 }
-ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", ("cuda",), True, None, (), reasons.depthwise, depthwise)]
+ON_GPUS["PartitionAttention.attend"].insert(
+    0, Twin("cuda", CUDA, True, None, (), reasons.attention, attention.attend)
+)
+ON_GPUS["MBConv.narrow"][:0] = [
+    Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer),
+    Twin("cuda", CUDA, False, True, MIDDLE, reasons.narrow_training, narrow_training.train),
+]
+ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", CUDA, True, None, (), other_depthwise, depthwise)]

@@ -1,0 +1,1 @@
+"""Kernels, started: grids, tiles and memory for what comes out. Imports Triton."""

@@ -1,0 +1,88 @@
+"""What keeps the kernels in Triton from a call that they are meant for, in words; None if nothing does."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from ...network.attention import PartitionAttention
+from ...network.mbconv import MBConv
+from ...network.twins import Layer
+from ...network.variants import HEAD_WIDTH
+from ..cpu.form import other_narrow
+from ..cpu.reasons import narrow as lean_narrow
+from ..cpu.reasons import unfoldable
+from ..precision import precision_of
+
+PRECISIONS = torch.float16, torch.bfloat16, torch.float32
+STRIDES = (1, 1), (2, 2)
+LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
+LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
+
+
+def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> str | None:
+    if qkv.dtype not in PRECISIONS:
+        return f"its kernel does not compute in {qkv.dtype}"
+    if qkv.shape[3] != 3 * HEAD_WIDTH * layer.heads:
+        return f"its kernel is for heads of {HEAD_WIDTH} channels"
+    return layer.answer(no_kernels, qkv.device.type, qkv.device.index)
+
+
+def narrow(layer: MBConv, x: Tensor) -> str | None:
+    if precision_of(x) not in PRECISIONS:
+        return f"its kernel does not compute in {precision_of(x)}"
+    return layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
+
+
+def narrow_training(layer: MBConv, x: Tensor) -> str | None:
+    if precision_of(x) not in PRECISIONS:
+        return f"its kernel does not compute in {precision_of(x)}"
+    reason = lean_narrow(layer, x) or other_strides(layer)
+    if reason is None and layer.depthwise.bias is not None:
+        reason = "its kernel is for a depthwise convolution without a bias"
+    return reason or layer.answer(no_kernels, x.device.type, x.device.index)
+
+
+def other_strides(layer: MBConv) -> str | None:
+    if layer.depthwise.stride not in STRIDES:
+        return "its kernel is for strides of 1 and of 2"
+    return None
+
+
+def of_narrow(layer: MBConv) -> str | None:
+    folded = [isinstance(norm, nn.Identity) for norm in (layer.norm1, layer.norm2)]
+    if folded[0] != folded[1]:
+        return "one of its norms has been folded, the other has not"
+    norms = unfoldable(layer, layer.norm1) or unfoldable(layer, layer.norm2)
+    return other_narrow(layer) or other_strides(layer) or norms
+
+
+def no_kernels(_: Layer, device: str, index: int | None) -> str | None:
+    """What keeps all of them from running on a device."""
+    return of_device(device, index)
+
+
+@lru_cache
+def of_device(device: str, index: int | None) -> str | None:
+    if find_spec("triton") is None:
+        return "its kernel needs Triton, which is not installed (pip install triton)"
+    if device != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return "its kernel is for GPUs"
+    version = import_module("triton").__version__
+    if tuple(map(int, version.split(".")[:2])) < LEAST_TRITON:
+        least = ".".join(map(str, LEAST_TRITON))
+        return f"its kernel needs Triton {least} or later, this is {version}"
+    if device != "cuda":
+        return None
+    if torch.version.hip:
+        return "its kernel is for NVIDIA's GPUs, this is another"
+    capability = torch.cuda.get_device_capability(index)
+    if capability < LEAST_CAPABILITY:
+        least, this = ("{}.{}".format(*each) for each in (LEAST_CAPABILITY, capability))
+        return f"its kernel needs a GPU of compute capability {least} or later, this is of {this}"
+    return None

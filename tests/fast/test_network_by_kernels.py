@@ -1,0 +1,93 @@
+"""A whole network by the rows of a GPU: what kernels in Triton compute, beside what runs between them."""
+
+import copy
+
+import pytest
+import torch
+from conftest import randomise
+
+from maxvit_mm.fast import report
+from maxvit_mm.fast.gpu import attention, narrow
+from maxvit_mm.network import Trunk, deploy, find_variant
+from maxvit_mm.network.twins import TWINS, TwinError, listening, plain, set_implementation
+
+TINY = {"stem_width": 32, "widths": (32,) * 4, "depths": (1, 1, 1, 1)}
+KERNELS = {
+    "PartitionAttention.attend": (attention.attend, 2),  # and how many layers of a block have one
+    "MBConv.narrow": (narrow.infer, 1),
+}
+
+
+@pytest.fixture
+def by_gpus_rows(of_kernels, monkeypatch):
+    """Takes a CPU for a GPU, where there is none."""
+    for seam, rows in TWINS.items():
+        of_gpu = [row._replace(devices=(of_kernels.type,)) for row in rows if row.name == "cuda"]
+        monkeypatch.setitem(TWINS, seam, of_gpu)
+    return of_kernels
+
+
+def trunk(**options):
+    return randomise(Trunk(find_variant(TINY), stages=1, **options))
+
+
+def of_runs(run):
+    """What `run` returns, and how often each kernel ran."""
+    chosen = []
+    with listening(chosen.append):
+        out = run()
+    return out, {
+        seam: sum(choice.seam == seam and choice.runs == "cuda" for choice in chosen) for seam in KERNELS
+    }
+
+
+@pytest.mark.parametrize("is_deployed", [False, True])
+def test_inference_equals_the_plain_networks(by_gpus_rows, is_deployed):
+    network, images = trunk().eval().to(by_gpus_rows), torch.randn(1, 3, 33, 46, device=by_gpus_rows)
+    if is_deployed:
+        deploy(network)
+    with torch.no_grad():
+        (found,), runs = of_runs(lambda: network(images))
+        with plain(network):
+            (expected,) = network(images)
+    assert runs == {seam: number for seam, (_, number) in KERNELS.items()}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_training_step_equals_the_plain_networks(by_gpus_rows, checkpointing):
+    network = trunk(checkpointing=checkpointing, partition_size="scaled").train().to(by_gpus_rows)
+    other, images = copy.deepcopy(network), torch.randn(1, 3, 33, 46, device=by_gpus_rows)
+    _, runs = of_runs(lambda: network(images)[0].square().mean().backward())
+    assert runs["PartitionAttention.attend"] == 2 * (1 + checkpointing)
+    with plain(other):
+        other(images)[0].square().mean().backward()
+    for (name, one), wanted in zip(network.named_parameters(), other.parameters(), strict=True):
+        if not name.endswith(("pre_norm.bias", "conv1.bias")):  # nothing but rounding
+            assert (one.grad - wanted.grad).abs().max() <= 1e-3 * wanted.grad.abs().max(), name
+
+
+def test_autocast_of_a_step_stays_near_fp32s(by_gpus_rows):
+    network, images = trunk().train().to(by_gpus_rows), torch.randn(2, 3, 32, 40, device=by_gpus_rows)
+    with torch.autocast(by_gpus_rows.type, torch.float16):
+        network(images)[0].float().square().mean().backward()
+    found = network.stages[0][0].grid_attention.attention.relative_position_bias_table.grad.clone()
+    network.zero_grad()
+    network(images)[0].square().mean().backward()
+    expected = network.stages[0][0].grid_attention.attention.relative_position_bias_table.grad
+    assert found.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(found.flatten(), expected.flatten(), dim=0) > 0.99
+
+
+def test_a_report_says_why_a_kernel_does_not_run_and_what_does(by_gpus_rows, monkeypatch):
+    network, images = trunk().eval().to(by_gpus_rows), torch.randn(1, 3, 32, 32, device=by_gpus_rows)
+    why = "its kernel needs Triton, which is not installed (pip install triton)"
+    monkeypatch.setattr("maxvit_mm.fast.gpu.reasons.of_device", lambda *_: why)
+    with torch.no_grad():
+        rows = {row.seam: row for row in report(network, images)}
+        assert rows["PartitionAttention.attend"].runs == "cuda"  # that without a kernel
+        assert rows["PartitionAttention.attend"].why_not == (("cuda", why),)
+        assert rows["MBConv.narrow"].runs == "plain"
+        set_implementation(network, "cuda")
+        with pytest.raises(TwinError, match=r"cannot run MBConv\.narrow: its kernel needs Triton"):
+            network(images)
