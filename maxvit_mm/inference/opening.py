@@ -17,6 +17,7 @@ from ..openmmlab.retarget import decoder_of
 from ..openmmlab.shipped_configs import find_config
 from ..weights import CheckpointError
 from .building import build_detector
+from .exporting.reading import build_onnx, is_onnx
 from .known_classes import Classes, classes_for
 
 
@@ -40,12 +41,17 @@ class Opened(NamedTuple):
     differences: Sequence[str]
 
     def build(self, score_thr: float = 0.0, tta: bool = False, deploy: bool = False) -> BaseModel:
-        """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`."""
+        """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`.
+
+        Of an ONNX file, one that ONNX Runtime runs, with its own `score_thr`, and deployed as it was exported.
+        """
+        if is_onnx(self.source):
+            return build_onnx(self.config, self.source, tta)
         return build_detector(self.config, self.source, self.checkpoint, score_thr, tta, deploy)
 
 
 def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None = None) -> Opened:
-    """Read a checkpoint of `tools/train.py`.
+    """Read a checkpoint of `tools/train.py`, or an ONNX file of `tools/export.py`.
 
     Args:
         config: a config file, the name of one of ours, or a `Config`; without it, the checkpoint's own.

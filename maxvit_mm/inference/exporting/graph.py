@@ -36,7 +36,7 @@ from .regions import region_boxes, region_masks, stages_of
 
 DETECTORS = (FasterRCNN, MaskRCNN, CascadeRCNN, RetinaNet)
 BOX_HEADS = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, ConvFCBBoxHead)
-OURS = __name__.partition('.')[0] + '.'
+OURS = __name__.partition(".")[0] + "."
 SUPPORTED = ", ".join(kind.__name__ for kind in DETECTORS)
 
 

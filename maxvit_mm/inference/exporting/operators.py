@@ -43,7 +43,14 @@ def _(boxes: Tensor, scores: Tensor, iou_threshold: float, most: int) -> Tensor:
 
 @torch.library.custom_op("maxvit_mm::roi_align", mutates_args=())
 def roi_align(
-    features: Tensor, rois: Tensor, image: Tensor, height: int, width: int, scale: float, ratio: int, aligned: bool
+    features: Tensor,
+    rois: Tensor,
+    image: Tensor,
+    height: int,
+    width: int,
+    scale: float,
+    ratio: int,
+    aligned: bool,
 ) -> Tensor:
     """The average of each bin of each RoI: [n, c, height, width].
 
@@ -61,6 +68,13 @@ def roi_align(
 
 @roi_align.register_fake
 def _(
-    features: Tensor, rois: Tensor, image: Tensor, height: int, width: int, scale: float, ratio: int, aligned: bool
+    features: Tensor,
+    rois: Tensor,
+    image: Tensor,
+    height: int,
+    width: int,
+    scale: float,
+    ratio: int,
+    aligned: bool,
 ) -> Tensor:
-    return features.new_empty(len(rois), features.shape[1], height, width)
+    return features.new_empty(rois.shape[0], features.shape[1], height, width)

@@ -29,7 +29,7 @@ def region_boxes(roi_head: nn.Module, maps: Sequence[Tensor], proposals: Found, 
             rois = refined(head, rois, deltas, logits[-1], sizes[image])
     scores = (sum(logits) / len(logits)).softmax(-1)[:-1, :-1]
     boxes = decoded(heads[-1], rois, deltas, sizes[image])
-    return best_of_regions(boxes, scores, image, len(sizes), roi_head.test_cfg)
+    return best_of_regions(boxes, scores, image, sizes.shape[0], roi_head.test_cfg)
 
 
 def best_of_regions(boxes: Tensor, scores: Tensor, image: Tensor, images: int, cfg: Any) -> Found:
@@ -55,7 +55,7 @@ def region_masks(roi_head: nn.Module, maps: Sequence[Tensor], found: Found, size
     masks = []
     for head, extractor in zip(heads, stages_of(roi_head.mask_roi_extractor), strict=True):
         logits = head(pooled(extractor, maps, rois, image).to(dtype_of(head))).float()
-        own = logits[:, 0] if head.class_agnostic else logits[torch.arange(len(label)), label]
+        own = logits[:, 0] if head.class_agnostic else logits[torch.arange(label.shape[0]), label]
         masks.append(own.sigmoid())
     return (sum(masks) / len(masks))[:-1]
 
@@ -80,8 +80,8 @@ def pooled(extractor: nn.Module, maps: Sequence[Tensor], rois: Tensor, image: Te
                 *(layer.spatial_scale, layer.sampling_ratio, layer.aligned),
             )
         )
-    number = torch.arange(len(rois), device=rois.device)
-    by_level = (levels * len(rois) + number).argsort()
+    number = torch.arange(rois.shape[0], device=rois.device)
+    by_level = (levels * rois.shape[0] + number).argsort()
     return torch.cat(parts)[by_level.argsort()]
 
 
@@ -98,7 +98,7 @@ def refined(head: nn.Module, rois: Tensor, deltas: Tensor, logits: Tensor, sizes
     boxes = decoded(head, rois, deltas, sizes)
     if head.reg_class_agnostic:
         return boxes[:, 0]
-    return boxes[torch.arange(len(rois)), logits[:, :-1].argmax(1)]
+    return boxes[torch.arange(rois.shape[0]), logits[:, :-1].argmax(1)]
 
 
 def stages_of(part: nn.Module) -> list[nn.Module]:
