@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,9 +46,10 @@ class Opened(NamedTuple):
 
         Of an ONNX file, one that ONNX Runtime runs, with its own `score_thr`, and deployed as it was exported.
         """
+        config = deepcopy(self.config)  # MMDetection writes into what it builds from
         if is_onnx(self.source):
-            return build_onnx(self.config, self.source, tta)
-        return build_detector(self.config, self.source, self.checkpoint, score_thr, tta, deploy)
+            return build_onnx(config, self.source, tta)
+        return build_detector(config, self.source, self.checkpoint, score_thr, tta, deploy)
 
 
 def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None = None) -> Opened:
