@@ -50,8 +50,7 @@ class Detector:
 
     Args:
         config: a config file, the name of one of ours, or a `Config`; without it, the checkpoint's own.
-        checkpoint: of `tools/train.py`, or an .onnx of `tools/export.py`; `Detector("w.pth")` means a checkpoint
-            as well.
+        checkpoint: of `tools/train.py`, or an .onnx of `tools/export.py`; the only argument is one, too.
         device: such as 'cuda:0'; without it, the first GPU, or the CPU where there is none.
         score_thr: the lowest score, 0 to 1. Nothing below the config's own is found.
         classes: names of the classes to look for; without them, all.

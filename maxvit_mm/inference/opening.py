@@ -44,7 +44,7 @@ class Opened(NamedTuple):
     def build(self, score_thr: float = 0.0, tta: bool = False, deploy: bool = False) -> BaseModel:
         """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`.
 
-        Of an ONNX file, one that ONNX Runtime runs, with its own `score_thr`, and deployed as it was exported.
+        Of an ONNX file, one that ONNX Runtime runs, with the `score_thr` that it was exported with.
         """
         config = deepcopy(self.config)  # MMDetection writes into what it builds from
         if is_onnx(self.source):

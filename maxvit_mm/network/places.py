@@ -2,7 +2,7 @@
 
 An exporter writes one graph for all sizes, and an axis of unknown length cannot be split by its length, as
 `partition` does. Here every group has as many places as the partition, and `there` tells which of them hold a
-token. To a compiler, each of the two is one operator, so that it need not reason about how many groups there are.
+token. To a compiler, each of the two is one operator, which need not reason about how many groups there are.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def _(x: Tensor, grid: bool, h: int, w: int) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("maxvit_mm::join", mutates_args=())
 def join(groups: Tensor, x: Tensor, grid: bool, h: int, w: int) -> Tensor:
-    """A map as high and wide as `x` is, `[b, height, width, ...]`, from groups that were cut from such a one."""
+    """A map as high and wide as `x` is, `[b, height, width, ...]`, from groups cut from such a one."""
     b, height, width = x.shape[:3]
     i, j = -(-height // h), -(-width // w)
     whole = rearrange(groups, CUTS[grid][1], b=b, i=i, j=j, h=h, w=w)
-    return whole[:, :height, :width].contiguous()
+    return whole[:, :height, :width].clone(memory_format=torch.contiguous_format)
 
 
 @join.register_fake

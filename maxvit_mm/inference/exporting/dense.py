@@ -28,7 +28,7 @@ class Found(NamedTuple):
     image: Tensor
 
 
-def dense_boxes(head: nn.Module, maps: Sequence[Tensor], sizes: Tensor, cfg: Any, apart: str) -> Found:
+def dense_boxes(head: Any, maps: Sequence[Tensor], sizes: Tensor, cfg: Any, apart: str) -> Found:
     """What MMDetection's `predict_by_feat` of an RPN or RetinaNet head finds.
 
     Args:
@@ -39,8 +39,8 @@ def dense_boxes(head: nn.Module, maps: Sequence[Tensor], sizes: Tensor, cfg: Any
         apart: what never suppresses each other: boxes of another 'level' or of another 'label'.
     """
     levels = [
-        best_of_level(head, level, *outputs, cfg)
-        for level, outputs in enumerate(zip(*head(maps), strict=True))
+        best_of_level(head, level, cls_score, bbox_pred, cfg)
+        for level, (cls_score, bbox_pred) in enumerate(zip(*head(maps), strict=True))
     ]
     boxes, scores, labels = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
     if head.bbox_coder.clip_border:
@@ -59,7 +59,7 @@ def dense_boxes(head: nn.Module, maps: Sequence[Tensor], sizes: Tensor, cfg: Any
 
 
 def best_of_level(
-    head: nn.Module, level: int, cls_score: Tensor, bbox_pred: Tensor, cfg: Any
+    head: Any, level: int, cls_score: Tensor, bbox_pred: Tensor, cfg: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The `nms_pre` best boxes of a level, [b, nms_pre, 4], their scores and labels; the rest is nobody's."""
     b, _, *size = cls_score.shape

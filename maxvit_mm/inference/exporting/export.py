@@ -21,8 +21,8 @@ from .writing import write_onnx
 
 Say = Callable[[str], None]
 INPUTS = {
-    "images": "uint8 [batch, 3, height, width], BGR from 0 to 255 as OpenCV reads them, zeros on the right and "
-    "below where images of a batch are smaller",
+    "images": "uint8 [batch, 3, height, width], BGR from 0 to 255 as OpenCV reads them; smaller images of a "
+    "batch at the left and top",
     "sizes": "int64 [batch, 2], height and width of each image",
 }
 MAPS_TOLERANCE, HALF_MAPS_TOLERANCE = 1e-3, 0.1  # in deviations of a map
@@ -69,7 +69,7 @@ def classes_in(opened: Opened) -> dict[str, Any]:
     return dict(classes=list(opened.classes.names), palette=[list(each) for each in opened.classes.palette])
 
 
-def halved(model: nn.Module) -> nn.Module:
+def halved(model: Any) -> nn.Module:
     """The layers of a detector in half precision."""
     for name, part in model.named_children():
         if name != "data_preprocessor":
@@ -89,8 +89,8 @@ def check_detector(
     say(compared.table(rows))
     if not all(row.is_within(tolerance) for row in rows):
         raise CheckpointError(
-            f"ONNX Runtime does not find what PyTorch finds, to {tolerance.boxes:g} pixels, {tolerance.scores:g} "
-            f"of a score and {tolerance.masks:.0%} of a mask, one to one: no file was written"
+            f"ONNX Runtime does not find what PyTorch finds, to {tolerance.boxes:g} pixels, "
+            f"{tolerance.scores:g} of a score and {tolerance.masks:.0%} of a mask: no file was written"
         )
     if not any(row.matched for row in rows):
         say("note: nothing was found in these images, so only that was compared: name some with --images")

@@ -1,12 +1,11 @@
 """A detector's test as one graph of tensors: what is exported.
 
-MMDetection's own test goes through Python: a loop over images, branches on how much was found. Here the same is
-said in tensors, by the detector's own layers, anchors, coders and `test_cfg`.
+MMDetection's own test goes through Python: a loop over images, branches on how much was found. Here the same
+is said in tensors, by the detector's own layers, anchors, coders and `test_cfg`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ from mmdet.models import (
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
+from ...openmmlab.backbone import MaxViT
 from ...weights import CheckpointError
 from .dense import dense_boxes
 from .regions import region_boxes, region_masks, stages_of
@@ -43,7 +43,7 @@ SUPPORTED = ", ".join(kind.__name__ for kind in DETECTORS)
 class Prepared(nn.Module):
     """The data preprocessor: BGR pixels in, 0 to 255; normalised and padded images out."""
 
-    def __init__(self, of: nn.Module):
+    def __init__(self, of: Any):
         super().__init__()
         self.of = of
 
@@ -64,14 +64,20 @@ class Prepared(nn.Module):
 
 
 class MapsGraph(nn.Module):
-    """A detector's backbone, from pixels to its maps."""
+    """A detector's backbone, from pixels to its maps.
+
+    Raises:
+        CheckpointError: names what of the detector cannot be exported.
+    """
 
     inputs = ("images", "sizes")
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
+        if reason := why_not_pixels(model):
+            raise CheckpointError(f"{reason} cannot be exported")
         self.prepared, self.backbone = Prepared(model.data_preprocessor), model.backbone
-        self.outputs = tuple(f"map{number + 1}" for number in range(len(model.neck.in_channels)))
+        self.outputs = tuple(f"map{number + 1}" for number in model.backbone.out_indices)
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         x = self.prepared(images, sizes).to(next(self.backbone.parameters()).dtype)
@@ -87,7 +93,7 @@ class DetectorGraph(nn.Module):
 
     inputs = ("images", "sizes")
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
         if reason := why_not(model):
             raise CheckpointError(f"{reason} cannot be exported; {SUPPORTED} can, of MMDetection's own parts")
@@ -109,17 +115,16 @@ class DetectorGraph(nn.Module):
         return (*found, *masks)
 
 
-def why_not(model: nn.Module) -> str | None:
+def why_not(model: Any) -> str | None:
     """What of a detector cannot be exported, by name; None if all can."""
     if type(model) not in DETECTORS:
-        return type(model).__name__
-    if type(model.data_preprocessor) is not DetDataPreprocessor:
-        return type(model.data_preprocessor).__name__
-    for module in model.modules():
-        if "DeformableAttention" in type(module).__name__:
-            return type(module).__name__
+        inside = (type(module).__name__ for module in model.modules())
+        attention = next((name for name in inside if "DeformableAttention" in name), None)
+        return type(model).__name__ + (f", with its {attention}," if attention else "")
+    if reason := why_not_pixels(model):
+        return reason
     if isinstance(model, RetinaNet):
-        parts = [(model.bbox_head, (RetinaHead,))]
+        parts: list[tuple[Any, tuple[type, ...]]] = [(model.bbox_head, (RetinaHead,))]
         tests = [model.test_cfg]
     else:
         roi_head = model.roi_head
@@ -144,6 +149,15 @@ def why_not(model: nn.Module) -> str | None:
     return next(filter(None, map(why_not_test, tests)), None)
 
 
+def why_not_pixels(model: Any) -> str | None:
+    """What of a detector's first steps cannot be exported: of its data preprocessor and backbone."""
+    if type(model.data_preprocessor) is not DetDataPreprocessor:
+        return type(model.data_preprocessor).__name__
+    if isinstance(model.backbone, MaxViT) and not isinstance(model.backbone.trunk.partition_size, int):
+        return f"a MaxViT with partition_size={model.backbone.trunk.partition_size!r}"
+    return None
+
+
 def why_not_test(cfg: Any) -> str | None:
     """What of a head's `test_cfg` cannot be exported."""
     others = set(cfg.nms) - {"type", "iou_threshold", "class_agnostic", "split_thr"}
@@ -154,13 +168,10 @@ def why_not_test(cfg: Any) -> str | None:
     return None
 
 
-def is_one_of(part: nn.Module, known: tuple[type, ...]) -> bool:
+def is_one_of(part: Any, known: tuple[type, ...]) -> bool:
     """Whether a part is one of those, or ours, which is one in another precision."""
     return type(part) in known or (isinstance(part, known) and type(part).__module__.startswith(OURS))
 
 
-def of_stages(part: nn.Module, known: tuple[type, ...]) -> list[tuple[nn.Module, tuple[type, ...]]]:
+def of_stages(part: Any, known: tuple[type, ...]) -> list[tuple[Any, tuple[type, ...]]]:
     return [(each, known) for each in stages_of(part)]
-
-
-Graph = Callable[[nn.Module], DetectorGraph | MapsGraph]

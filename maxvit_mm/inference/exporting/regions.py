@@ -16,7 +16,7 @@ from .dense import Found, clipped, moved_apart
 from .operators import NOBODY, nms, roi_align
 
 
-def region_boxes(roi_head: nn.Module, maps: Sequence[Tensor], proposals: Found, sizes: Tensor) -> Found:
+def region_boxes(roi_head: Any, maps: Sequence[Tensor], proposals: Found, sizes: Tensor) -> Found:
     """What MMDetection's `predict_bbox` of a standard or a cascade RoI head finds."""
     rois, image = with_one_more(proposals.boxes, proposals.image, sizes)
     heads = stages_of(roi_head.bbox_head)
@@ -47,7 +47,7 @@ def best_of_regions(boxes: Tensor, scores: Tensor, image: Tensor, images: int, c
     return Found(found[which], score[which], label[which], kept[:, 1])
 
 
-def region_masks(roi_head: nn.Module, maps: Sequence[Tensor], found: Found, sizes: Tensor) -> Tensor:
+def region_masks(roi_head: Any, maps: Sequence[Tensor], found: Found, sizes: Tensor) -> Tensor:
     """How probable it is that each part of a box is the object's: [n, height, width] of the mask head."""
     rois, image = with_one_more(found.boxes, found.image, sizes)
     label = torch.cat([found.labels, found.labels.new_zeros(1)])
@@ -66,7 +66,7 @@ def with_one_more(boxes: Tensor, image: Tensor, sizes: Tensor) -> tuple[Tensor, 
     return torch.cat([boxes, whole.to(boxes)]), torch.cat([image, image.new_zeros(1)])
 
 
-def pooled(extractor: nn.Module, maps: Sequence[Tensor], rois: Tensor, image: Tensor) -> Tensor:
+def pooled(extractor: Any, maps: Sequence[Tensor], rois: Tensor, image: Tensor) -> Tensor:
     """RoIAlign of each region on the map that the extractor chooses for its size: [n, c, height, width]."""
     layers = extractor.roi_layers
     numbered = torch.cat([image[:, None].to(rois), rois], 1)
@@ -85,7 +85,7 @@ def pooled(extractor: nn.Module, maps: Sequence[Tensor], rois: Tensor, image: Te
     return torch.cat(parts)[by_level.argsort()]
 
 
-def decoded(head: nn.Module, rois: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
+def decoded(head: Any, rois: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
     """Regions moved by their deltas, for each class or for all: [n, classes or 1, 4]."""
     classes = 1 if head.reg_class_agnostic else head.num_classes
     repeated = rois[:, None].expand(-1, classes, -1).flatten(0, 1)
@@ -93,7 +93,7 @@ def decoded(head: nn.Module, rois: Tensor, deltas: Tensor, sizes: Tensor) -> Ten
     return clipped(boxes, sizes[:, None]) if head.bbox_coder.clip_border else boxes
 
 
-def refined(head: nn.Module, rois: Tensor, deltas: Tensor, logits: Tensor, sizes: Tensor) -> Tensor:
+def refined(head: Any, rois: Tensor, deltas: Tensor, logits: Tensor, sizes: Tensor) -> Tensor:
     """The regions of a cascade's next stage: moved as the likeliest class says."""
     boxes = decoded(head, rois, deltas, sizes)
     if head.reg_class_agnostic:
@@ -101,7 +101,7 @@ def refined(head: nn.Module, rois: Tensor, deltas: Tensor, logits: Tensor, sizes
     return boxes[torch.arange(rois.shape[0]), logits[:, :-1].argmax(1)]
 
 
-def stages_of(part: nn.Module) -> list[nn.Module]:
+def stages_of(part: Any) -> list[Any]:
     """The parts of a cascade's stages, or the only one."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
 

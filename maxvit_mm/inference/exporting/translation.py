@@ -50,7 +50,8 @@ def cut(x: Any, grid: bool, h: int, w: int) -> tuple[Any, Any]:
         parts = op.Reshape(op.Pad(each, pads), op.Concat(axis(x, 0), *split, ints(-1), axis=0))
         return op.Reshape(op.Transpose(parts, perm=to_groups), op.Concat(*shape, axis=0))
 
-    ones = op.Expand(op.Constant(value_float=1.0), op.Concat(op.Shape(x, end=3), ints(1), axis=0))
+    one: Any = op.Constant(value_float=1.0)
+    ones = op.Expand(one, op.Concat(op.Shape(x, end=3), ints(1), axis=0))
     there = op.Cast(groups(ones, ints(-1, h * w)), to=BOOL)
     return groups(x, ints(-1, h * w), axis(x, 3)), there
 

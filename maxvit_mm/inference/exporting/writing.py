@@ -18,12 +18,12 @@ from ...weights import CheckpointError
 from .reading import ABOUT
 from .translation import TABLE
 
-OLDEST_OPSET = 18  # that PyTorch's exporter writes
+KNOWN_TO_WORK = "2.13"
 EXAMPLE = (2, 3, 97, 139)  # odd, so that nothing is taken for a constant that only looks like one
 LARGEST = 2 * 2**30  # bytes of an ONNX file
 
 
-def write_onnx(graph: nn.Module, path: Path, opset: int, about: Mapping[str, Any]) -> None:
+def write_onnx(graph: Any, path: Path, opset: int, about: Mapping[str, Any]) -> None:
     """Write a graph of `graph.py`, whose batch, height and width stay open.
 
     Args:
@@ -41,17 +41,23 @@ def write_onnx(graph: nn.Module, path: Path, opset: int, about: Mapping[str, Any
     images = torch.randint(256, EXAMPLE, dtype=torch.uint8)
     sizes = torch.tensor([EXAMPLE[2:]] * EXAMPLE[0])
     open_ = {"images": dict.fromkeys((0, 2, 3), Dim.DYNAMIC), "sizes": {0: Dim.DYNAMIC}}
-    with torch.no_grad(), quietly():
-        program = torch.export.export(graph, (images, sizes), dynamic_shapes=open_, strict=False)
-        written = torch.onnx.export(
-            program,
-            dynamo=True,
-            input_names=graph.inputs,
-            output_names=graph.outputs,
-            opset_version=opset,
-            custom_translation_table=TABLE,
-            verbose=False,
-        )
+    try:
+        with torch.no_grad(), quietly():
+            program = torch.export.export(graph, (images, sizes), dynamic_shapes=open_, strict=False)
+            written = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=graph.inputs,
+                output_names=graph.outputs,
+                opset_version=opset,
+                custom_translation_table=TABLE,
+                verbose=False,
+            )
+    except Exception as error:  # of the compiler's many kinds
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise CheckpointError(
+            f"torch {torch.__version__} cannot export this detector ({said[0]}); torch {KNOWN_TO_WORK} can"
+        ) from error
     assert written is not None
     written.model.metadata_props[ABOUT] = json.dumps(about)
     written.save(path, external_data=False)
