@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ...version import __version__
-from ...weights import CheckpointError, draft_of
+from ...weights import CheckpointError, draft_of, refuse_exported
 from ..building import pipeline_of
 from ..opening import Opened
 from . import comparison as compared
@@ -43,6 +43,7 @@ def export(
     Raises:
         CheckpointError: where the detector cannot be exported, or the file does not do what PyTorch does.
     """
+    refuse_exported(opened.checkpoint, opened.source)
     make = MapsGraph if backbone else DetectorGraph
     model = opened.build(deploy=True)
     graph = make(halved(opened.build(deploy=True)) if fp16 else model).eval()
