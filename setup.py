@@ -15,6 +15,8 @@ SHIPPED = ("configs", "tools", "model-index.yml")
 UPSTREAM = ["mmengine>=0.10.7,<1.0", "mmdet==3.3.0", "setuptools<81"]
 # Pictures, videos and tracks of tools/predict.py and Detector.
 PREDICT = ["supervision>=0.31", "trackers>=2.6"]
+# ONNX files of tools/export.py: written, translated, run.
+EXPORT = ["onnx", "onnxscript", "onnxruntime"]
 MMCV_FOR_MMDET = ">=2.0.0rc4,<2.2.0"  # mmdet 3.3.0 refuses others
 
 
@@ -69,11 +71,12 @@ setup(
         "onedl": ["onedl-mmengine~=0.10.12", "onedl-mmcv~=2.3.6", "onedl-mmdetection~=3.5.1"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "predict": [*PREDICT],
-        "test": [*PREDICT, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
-        # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
+        "export": [*EXPORT],
+        "test": [*PREDICT, *EXPORT, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
+        # For `make test-peers` and `make benchmark`: implementations to compare with, adapters.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),
-            *("peft", "onnx", "onnxscript", "onnxruntime"),
+            "peft",
         ],
     },
 )

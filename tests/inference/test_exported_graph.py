@@ -11,12 +11,13 @@ from mmengine.structures import InstanceData
 from runs import PICO
 
 from maxvit_mm.inference.building import pipeline_of
-from maxvit_mm.inference.exporting.comparison import EXACT, Borders, Case, matched
+from maxvit_mm.inference.exporting.comparison import EXACT, Borders, Case, Tolerance, borders_of, matched
 from maxvit_mm.inference.exporting.comparison import table as table_of
 from maxvit_mm.inference.exporting.graph import DetectorGraph, MapsGraph
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.weights import CheckpointError
 
+CLOSE = Tolerance(boxes=1e-3, scores=1e-5, masks=0)
 CASCADE = "cascade_mask_rcnn_maxvit_pico_shapes"
 
 
@@ -43,7 +44,7 @@ def retina():
         del cfg.model[part]
     head = dict(base.bbox_head, num_classes=4, in_channels=64, feat_channels=16, stacked_convs=1)
     cfg.model.update(type="RetinaNet", bbox_head=head, test_cfg=base.test_cfg, train_cfg=None)
-    cfg.model.test_cfg.score_thr = 0.009  # about the score of everything, at first
+    cfg.model.test_cfg.update(nms_pre=100, max_per_img=10)
     cfg.model.bbox_head.anchor_generator.strides = [4, 8, 16, 32, 64]
     return cfg
 
@@ -55,7 +56,7 @@ def built(cfg):
     model.init_weights()
     for part in model.modules():  # so that classes and boxes differ from place to place
         if type(part).__name__ in ("Conv2d", "Linear") and part.weight.std() < 0.02:
-            torch.nn.init.normal_(part.weight, std=0.1)
+            torch.nn.init.normal_(part.weight, std=0.05)
     return model
 
 
@@ -87,10 +88,10 @@ def test_the_graph_finds_what_the_detector_finds(detector, images):
     boxes, scores, labels, image, *masks = DetectorGraph(model)(batch, sizes)
     assert sum(len(sample.pred_instances) for sample in samples) > 0
     for number, sample in enumerate(samples):
-        wanted, own = sample.pred_instances, image == number
-        assert labels[own].equal(wanted.labels)
-        torch.testing.assert_close(scores[own], wanted.scores)
-        torch.testing.assert_close(boxes[own], wanted.bboxes)
+        own = InstanceData(bboxes=boxes, scores=scores, labels=labels)[image == number]
+        row = matched(sample.pred_instances, own, CLOSE, borders_of(model))
+        assert row.is_within(CLOSE)
+        assert row.matched == len(own)
     assert [len(each) for each in masks] == [len(boxes)] * len(masks)
 
 

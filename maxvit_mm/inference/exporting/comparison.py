@@ -130,7 +130,7 @@ def matched(one: InstanceData, other: InstanceData, tolerance: Tolerance, border
         len(lonely) - sum(lonely),
         largest(one.bboxes - other.bboxes),
         largest(one.scores - other.scores),
-        largest(share_of_masks(one.masks, other.masks)) if "masks" in one else 0.0,
+        largest(share_of_masks(one.masks, other.masks)) if "masks" in one and "masks" in other else 0.0,
     )
 
 
