@@ -1,5 +1,7 @@
 """Short runs of the commands as a user starts them, on a few images of the embedded data set."""
 
+import json
+
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
@@ -34,3 +36,15 @@ def forget_runs() -> None:
     for kind in kinds:
         kind._instance_dict.clear()
         kinds += kind.__subclasses__()
+
+
+def onnx_file(path, **about) -> None:
+    """An ONNX file that computes nothing of use, and says these things about itself."""
+    from onnx import TensorProto, helper, save
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if about:
+        helper.set_model_props(model, {"maxvit_mm": json.dumps(about)})
+    save(model, path)

@@ -13,7 +13,7 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from runs import PICO, QUICK, forget_runs, refusal
+from runs import PICO, QUICK, forget_runs, onnx_file, refusal
 
 from maxvit_mm import Detector
 from maxvit_mm.commands.attention import main as attention
@@ -128,11 +128,7 @@ def test_other_precisions_and_devices_are_refused(exported):
 
 
 def test_an_onnx_file_of_another_model_is_refused(shapes):
-    from onnx import TensorProto, helper, save
-
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", ends[:1], ends[1:])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), "other.onnx")
+    onnx_file("other.onnx")
     said = refusal(evaluate, "other.onnx", "--data", shapes)
     assert "other.onnx is an ONNX file of another model" in said
     Path("text.onnx").write_text("no model")
