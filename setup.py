@@ -18,6 +18,8 @@ PREDICT = ["supervision>=0.31", "trackers>=2.6"]
 # The page of tools/serve.py. A major version changes the names of arguments.
 SERVE = [*PREDICT, "gradio>=6.31,<7"]
 TRITON = "triton; platform_system == 'Linux' and platform_machine == 'x86_64' and python_version < '3.15'"
+# ONNX files of tools/export.py: written, translated, run.
+EXPORT = ["onnx", "onnxscript", "onnxruntime"]
 MMCV_FOR_MMDET = ">=2.0.0rc4,<2.2.0"  # mmdet 3.3.0 refuses others
 
 
@@ -73,14 +75,15 @@ setup(
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "predict": [*PREDICT],
         "serve": [*SERVE],
+        "export": [*EXPORT],
         "test": [*PREDICT, "pytest", "pytest-xdist", "hypothesis", "ruff", "mypy"],
         # What `make test` has beside that, in one environment: all that some command needs, and Triton, which
         # torch brings along for GPUs alone, and which runs our kernels in its interpreter.
-        "all": [*SERVE, TRITON],
+        "all": [*SERVE, *EXPORT, TRITON],
         # For `make test-peers` and `make benchmark`: implementations to compare with, adapters, exports.
         "peers": [
             *("timm", "torchvision", "vit-pytorch", "tensorflow-cpu"),
-            *("peft", "onnx", "onnxscript", "onnxruntime"),
+            *("peft", *EXPORT),
         ],
     },
 )

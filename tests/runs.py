@@ -1,5 +1,6 @@
 """Short runs of the commands as a user starts them, on a few images of the embedded data set."""
 
+import json
 import socket
 
 import pytest
@@ -53,3 +54,15 @@ def finder_of(work_dir, limits):
     detector = Detector(work_dir / "iter_2.pth", device="cpu", score_thr=0.0)
     detector.model.roi_head.test_cfg.max_per_img = 6
     return Finder(detector, limits)
+
+
+def onnx_file(path, **about) -> None:
+    """An ONNX file that computes nothing of use, and says these things about itself."""
+    from onnx import TensorProto, helper, save
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if about:
+        helper.set_model_props(model, {"maxvit_mm": json.dumps(about)})
+    save(model, path)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from ..data.coco_entries import read_annotations
 from ..data.coco_folder import find_annotations
+from ..inference.exporting.reading import is_onnx, onnx_model
 from ..openmmlab.class_names import difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.differing import differences
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         SystemExit: with a sentence on what is the user's to mend, before anything is built if it can be seen.
     """
     parser = common_parser("Evaluate a trained detector.")
-    parser.add_argument("checkpoint", help="a checkpoint of tools/train.py")
+    parser.add_argument("checkpoint", help="a checkpoint of tools/train.py, or an .onnx of tools/export.py")
     parser.add_argument("--out", metavar="FILE.pkl", help="write all predictions to this file")
     parser.add_argument("--show", action="store_true", help="show each image in a window")
     parser.add_argument("--wait-time", type=float, default=2, help="seconds a window stays (2)")
@@ -77,9 +78,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         args.show_dir = str(Path(args.show_dir).absolute())  # MMDetection's would lie below the log
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)
+    if is_onnx(args.checkpoint):
+        cfg.model = onnx_model(args.checkpoint, cfg.model)
     if args.tta:
         use_tta(cfg)
-    if args.deploy:
+    if args.deploy and not is_onnx(args.checkpoint):  # which was deployed before it was written
         # A checkpoint's weights are the averages already; EMAHook would exchange them with folded ones.
         hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.type != "EMAHook"]
         cfg.custom_hooks = [*hooks, dict(type="DeployHook")]

@@ -17,6 +17,7 @@ from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.retarget import most_per_image
 from .ahead import ahead
 from .building import device_of, pipeline_of
+from .exporting.reading import cpu_for, is_onnx
 from .opening import open_checkpoint
 from .sources import Complain, Frame, Source, SourceError, frames_of, refuse, sources_of
 from .tiles import Tile, joined, tiles_of
@@ -49,7 +50,7 @@ class Detector:
 
     Args:
         config: a config file, the name of one of ours, or a `Config`; without it, the checkpoint's own.
-        checkpoint: of `tools/train.py`; `Detector("w.pth")` means a checkpoint as well.
+        checkpoint: of `tools/train.py`, or an .onnx of `tools/export.py`; the only argument is one, too.
         device: such as 'cuda:0'; without it, the first GPU, or the CPU where there is none.
         score_thr: the lowest score, 0 to 1. Nothing below the config's own is found.
         classes: names of the classes to look for; without them, all.
@@ -90,7 +91,7 @@ class Detector:
         self.config, self.differences = opened.config, opened.differences
         self.classes, self.decoder = opened.classes, opened.decoder
         self.score_thr, self.batch_size, self.tile, self.overlap = score_thr, batch_size, tile, overlap
-        self.device = device_of(device)
+        self.device = cpu_for(device, amp) if is_onnx(checkpoint) else device_of(device)
         self.amp = amp
         self.most = most_per_image(self.config)
         self.wanted = self.classes.ids_of(classes)

@@ -1,4 +1,4 @@
-"""The libraries that make pictures, videos, tracks and a page of predictions, or how to get them."""
+"""Libraries that not everybody needs: for pictures, videos, tracks, a page, ONNX files; how to get them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ HOW = {
     "supervision": "'supervision>=0.31'",
     "trackers": "'trackers>=2.6'",
     "gradio": "'gradio>=6.31,<7'",
+    **{name: name for name in ("onnx", "onnxscript", "onnxruntime")},
 }
 
 

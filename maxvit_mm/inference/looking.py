@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data.images_on_disk import Decoder
 from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.backbone import MaxViT
+from ..weights import refuse_exported
 from .attention import SeenBlock, watching
 from .building import device_of, pipeline_of
 from .gradients import following, grad_cam, receptive_field
@@ -100,6 +101,7 @@ class Looker:
             ValueError: where another argument cannot.
         """
         where, opened = device_of(device), open_checkpoint(checkpoint, config)
+        refuse_exported(opened.checkpoint, opened.source)
         pipeline = pipeline_of(opened.config, tta=False)
         looker = cls(opened.build().to(where), pipeline, opened.classes.names, opened.decoder)
         looker.differences = opened.differences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ..openmmlab.retarget import decoder_of
 from ..openmmlab.shipped_configs import find_config
 from ..weights import CheckpointError
 from .building import build_detector
+from .exporting.reading import build_onnx, is_onnx
 from .known_classes import Classes, classes_for
 
 
@@ -40,12 +42,18 @@ class Opened(NamedTuple):
     differences: Sequence[str]
 
     def build(self, score_thr: float = 0.0, tta: bool = False, deploy: bool = False) -> BaseModel:
-        """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`."""
-        return build_detector(self.config, self.source, self.checkpoint, score_thr, tta, deploy)
+        """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`.
+
+        Of an ONNX file, one that ONNX Runtime runs, with the `score_thr` that it was exported with.
+        """
+        config = deepcopy(self.config)  # MMDetection writes into what it builds from
+        if is_onnx(self.source):
+            return build_onnx(config, self.source, tta)
+        return build_detector(config, self.source, self.checkpoint, score_thr, tta, deploy)
 
 
 def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None = None) -> Opened:
-    """Read a checkpoint of `tools/train.py`.
+    """Read a checkpoint of `tools/train.py`, or an ONNX file of `tools/export.py`.
 
     Args:
         config: a config file, the name of one of ours, or a `Config`; without it, the checkpoint's own.

@@ -45,18 +45,24 @@ class PartitionAttention(Layer):
         return over_groups(partial(attention, table), qkv, self.partition, size)
 
 
-def attention(table: Tensor, qkv: Tensor, h: int, w: int) -> Tensor:
+def attention(table: Tensor, qkv: Tensor, h: int, w: int, there: Tensor | None = None) -> Tensor:
     """`softmax(q k' / sqrt(d) + bias) v` in groups of `h x w`, in fp32 where the rest is in less.
 
     Args:
         table: [heads, 2P - 1, 2Q - 1], for the partition.
         qkv: [groups, h * w, 3 * heads * d].
+        there: [groups, h * w], which places hold a token, where not all do.
 
     Returns:
         [groups, h * w, heads * d], in the precision of `qkv`.
     """
     q, k, v = rearrange(at_least_fp32(qkv), "g n (qkv m d) -> qkv g m n d", qkv=3, m=len(table))
     bias = relative_bias(table, h, w).to(q.dtype)
+    if there is not None:
+        # Written out, as graphs have it. A place without a token is seen by none.
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
+        out = scores.masked_fill(~there[:, None, None], -torch.inf).softmax(-1) @ v
+        return rearrange(out, "g m n d -> g n (m d)").to(qkv.dtype)
     with without_autocast(q):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.expand(len(q), -1, -1, -1))
     return rearrange(out, "g m n d -> g n (m d)").to(qkv.dtype)

@@ -23,6 +23,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from .places import cut, join
+from .twins import is_exporting
+
 
 class Block:
     """Windows: neighbours share a group."""
@@ -72,7 +75,7 @@ Partition = type[Block] | type[Grid]
 
 
 def over_groups(
-    function: Callable[[Tensor, int, int], Tensor],
+    function: Callable[..., Tensor],
     x: Tensor,
     partition: Partition,
     size: tuple[int, int],
@@ -81,7 +84,8 @@ def over_groups(
 
     Args:
         function: takes `groups: [b * i * j, h * w, channels], h, w` and returns groups of as many
-            tokens, of any number of channels. Tokens are row-major within their group.
+            tokens, of any number of channels. Tokens are row-major within their group. For a map of
+            unknown size it also takes `there: [b * i * j, h * w]`, which of the places hold a token.
         x: a map `[b, height, width, channels]`.
         partition: `Block` or `Grid`.
         size: the partition size, down and across.
@@ -89,6 +93,9 @@ def over_groups(
     Returns:
         a map of the same height and width.
     """
+    if any(isinstance(length, torch.SymInt) for length in x.shape[1:3]) and is_exporting():
+        groups, there = cut(x, partition is Grid, *size)
+        return join(function(groups, *size, there), x, partition is Grid, *size)
 
     def over_part(part: Tensor) -> Tensor:
         b, i, h, j, w, _ = part.shape

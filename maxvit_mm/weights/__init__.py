@@ -21,7 +21,7 @@ In reading order:
 from .architecture import Architecture
 from .checkpoint import CheckpointError
 from .conversion import Converted, convert, to_timm
-from .detector import check_detector, load_detector
+from .detector import check_detector, load_detector, refuse_exported
 from .file import Weights, read_weights, write_weights
 from .loading import load_completely, shorten
 from .normalization import IMAGE_SIZES, NORMALIZATIONS
@@ -45,6 +45,7 @@ __all__ = [
     "load_detector",
     "read_weights",
     "recognise",
+    "refuse_exported",
     "shorten",
     "to_timm",
     "write_weights",

@@ -58,6 +58,8 @@ def check_detector(
         CheckpointError: names every tensor that is missing, left over, misshapen or not finite.
     """
     own = plain_names(detector.state_dict())
+    if own:
+        refuse_exported(checkpoint, source)
     states = [checkpoint.get("state_dict", checkpoint)]
     if "ema_state_dict" in checkpoint:
         states.append(checkpoint["ema_state_dict"])
@@ -65,6 +67,15 @@ def check_detector(
         raise CheckpointError(f"{source} holds no state dict, a mapping of names to tensors")
     found = (what_differs(own, plain_names(state), source, other_heads) for state in states)
     return "\n".join(dict.fromkeys(filter(None, found)))  # of an average mostly the same lines
+
+
+def refuse_exported(checkpoint: Mapping[str, Any], source: str) -> None:
+    """Refuse an ONNX file where weights are needed; `inference.exporting.reading` marks what it reads."""
+    if "onnx" in checkpoint:
+        raise CheckpointError(
+            f"{source} is an exported detector, whose weights cannot be taken out again: name the checkpoint "
+            f"that it was exported from"
+        )
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from pages import PAGES, blocks, commands, tool_call, words_of
+from runs import onnx_file
 from tool_parsers import ReachedError, run_tool, stopped
 
 from maxvit_mm.data.shapes import make_shapes
@@ -42,6 +43,7 @@ def home(tmp_path_factory):
     for name in CHECKPOINTS:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         torch.save({"state_dict": {}, "meta": {"cfg": text}, "message_hub": {}}, home / name)
+    onnx_file(home / "mine.onnx", meta={"cfg": text}, holds="detector")
     (home / "bin").mkdir()
     (home / "bin/srun").write_text('#!/bin/sh\necho "$@"\n')
     (home / "bin/srun").chmod(0o755)
@@ -103,7 +105,9 @@ PYTHON = [
 ]
 CONFIGS = [case for case in PYTHON if "import " not in case.values[0]]
 EXCERPTS = [case for case in PYTHON if case.values[0].startswith("# ")]
-PROGRAMS = [case for case in PYTHON if case not in CONFIGS and case not in EXCERPTS]
+# That of an ONNX file needs one, and runs in tests/commands/test_export_command.py.
+ONNX = [case for case in PYTHON if "onnxruntime" in case.values[0]]
+PROGRAMS = [case for case in PYTHON if case not in CONFIGS + EXCERPTS + ONNX]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -74,7 +74,7 @@ def test_every_option_that_a_page_names_is_one_of_a_tool(page):
         tool = re.match(r"tools/(\w+\.py) --", span)
         known = options_of(tool[1]) if tool else {"--help"}.union(*map(options_of, TOOLS))
         if tool or span.startswith("--"):
-            assert set(re.findall(r"--[a-z][a-z-]*", span)) <= known, span
+            assert set(re.findall(r"--[a-z][a-z0-9-]*", span)) <= known, span
 
 
 @pytest.mark.parametrize("tool", TOOLS)

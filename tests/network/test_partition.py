@@ -1,8 +1,11 @@
 import pytest
 import torch
+from conftest import randomise
 from reference import block_groups, grid_groups
 
+from maxvit_mm.network.attention import PartitionAttention, attention
 from maxvit_mm.network.partition import Block, Grid, over_groups
+from maxvit_mm.network.places import cut, join
 
 LENGTHS = [*range(1, 30), 49, 50]
 
@@ -63,3 +66,16 @@ def test_a_group_holds_tokens_of_the_map_and_each_token_is_in_one_group():
         seen: list = []
         over_groups(lambda g, h, w, into=seen: into.append(g.flatten()) or g, places, partition, (7, 7))
         assert torch.cat(seen).sort().values.equal(places.flatten())  # no pad among them
+
+
+@pytest.mark.parametrize("partition", [Block, Grid])
+@pytest.mark.parametrize("shape", [(14, 14), (9, 17), (3, 8), (1, 7)])
+def test_groups_of_places_attend_as_groups_of_tokens_do(partition, shape):
+    layer = randomise(PartitionAttention(64, partition, 7))
+    qkv = torch.randn(2, *shape, 192)
+    with torch.no_grad():
+        expected = PartitionAttention.attend.plain(layer, qkv, (7, 7))
+        groups, there = cut(qkv, partition is Grid, 7, 7)
+        table = layer.relative_position_bias_table
+        found = join(attention(table, groups, 7, 7, there), qkv, partition is Grid, 7, 7)
+    torch.testing.assert_close(found, expected)

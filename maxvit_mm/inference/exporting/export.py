@@ -1,0 +1,115 @@
+"""From a checkpoint to an ONNX file that was compared, or to none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...version import __version__
+from ...weights import CheckpointError, draft_of, refuse_exported
+from ..building import pipeline_of
+from ..opening import Opened
+from . import comparison as compared
+from .graph import DetectorGraph, MapsGraph
+from .reading import DETECTOR, MAPS, SUFFIX, build_onnx, session_of
+from .writing import write_onnx
+
+Say = Callable[[str], None]
+INPUTS = {
+    "images": "uint8 [batch, 3, height, width], BGR from 0 to 255 as OpenCV reads them; smaller images of a "
+    "batch at the left and top",
+    "sizes": "int64 [batch, 2], height and width of each image",
+}
+MAPS_TOLERANCE, HALF_MAPS_TOLERANCE = 1e-3, 0.1  # in deviations of a map
+
+
+def export(
+    opened: Opened, out: Path, opset: int, backbone: bool, fp16: bool, given: Sequence[np.ndarray], say: Say
+) -> None:
+    """Write an ONNX file, run it beside PyTorch, and keep it if both find the same.
+
+    Args:
+        opened: the checkpoint.
+        backbone: the maps of the backbone alone.
+        fp16: layers in half precision; pixels, RoIAlign, coordinates, scores and softmax stay in fp32.
+        given: images to compare on, beside those that are always compared.
+        say: is told what was compared.
+
+    Raises:
+        CheckpointError: where the detector cannot be exported, or the file does not do what PyTorch does.
+    """
+    refuse_exported(opened.checkpoint, opened.source)
+    make = MapsGraph if backbone else DetectorGraph
+    model = opened.build(deploy=True)
+    graph = make(halved(opened.build(deploy=True)) if fp16 else model).eval()
+    meta = opened.checkpoint.get("meta") or {}
+    about = dict(
+        holds=MAPS if backbone else DETECTOR,
+        meta=dict(cfg=opened.config.pretty_text, dataset_meta=classes_in(opened), epoch=meta.get("epoch")),
+        inputs=INPUTS,
+        precision="fp16" if fp16 else "fp32",
+        exporter=f"maxvit_mm {__version__}",
+    )
+    with draft_of(out) as draft:
+        named = draft.with_suffix(SUFFIX)  # by which it is known
+        try:
+            write_onnx(graph, named, opset, about)
+            check = check_maps if backbone else check_detector
+            check(opened, MapsGraph(model).eval() if backbone else model, named, fp16, given, say)
+            named.replace(draft)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def classes_in(opened: Opened) -> dict[str, Any]:
+    return dict(classes=list(opened.classes.names), palette=[list(each) for each in opened.classes.palette])
+
+
+def halved(model: Any) -> nn.Module:
+    """The layers of a detector in half precision."""
+    for name, part in model.named_children():
+        if name != "data_preprocessor":
+            part.half()
+    return model
+
+
+def check_detector(
+    opened: Opened, model: Any, file: Path, fp16: bool, given: Sequence[np.ndarray], say: Say
+) -> None:
+    """Compare what both find, and say it; then how fast both are."""
+    pipeline = pipeline_of(opened.config, tta=False)
+    onnx = build_onnx(opened.config, str(file), tta=False)
+    tolerance = compared.HALF if fp16 else compared.EXACT
+    cases = list(compared.cases_of(given))
+    rows = [compared.compare(model, onnx, case, pipeline, tolerance) for case in cases]
+    say(compared.table(rows))
+    if not all(row.is_within(tolerance) for row in rows):
+        raise CheckpointError(
+            f"ONNX Runtime does not find what PyTorch finds, to {tolerance.boxes:g} pixels, "
+            f"{tolerance.scores:g} of a score and {tolerance.masks:.0%} of a mask: no file was written"
+        )
+    if not any(row.matched for row in rows):
+        say("note: nothing was found in these images, so only that was compared: name some with --images")
+    ours, theirs = compared.speeds(model, onnx, cases[-1], pipeline)
+    say(
+        f"{ours:.2f} images a second by PyTorch, {theirs:.2f} by ONNX Runtime: {cases[-1].name}, with "
+        f"{torch.get_num_threads()} threads of this CPU"
+    )
+
+
+def check_maps(
+    opened: Opened, graph: Any, file: Path, fp16: bool, given: Sequence[np.ndarray], say: Say
+) -> None:
+    """Compare the maps of a backbone, and say by how much they differ."""
+    session, most = session_of(str(file)), HALF_MAPS_TOLERANCE if fp16 else MAPS_TOLERANCE
+    cases = [case for case in compared.cases_of(given) if len(case.images) == 1]
+    cases.append(compared.Case("two together", [cases[1].images[0]] * 2))
+    worst = max(compared.compare_maps(graph, session, case) for case in cases)
+    say(f"the maps of {len(cases)} batches differ by {worst:.1e} of their deviation at most")
+    if worst > most:
+        raise CheckpointError(f"that is more than {most:g}: no file was written")

@@ -1,0 +1,177 @@
+"""A detector's test as one graph of tensors: what is exported.
+
+MMDetection's own test goes through Python: a loop over images, branches on how much was found. Here the same
+is said in tensors, by the detector's own layers, anchors, coders and `test_cfg`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmdet.models import (
+    CascadeRCNN,
+    CascadeRoIHead,
+    ConvFCBBoxHead,
+    DetDataPreprocessor,
+    FasterRCNN,
+    FCNMaskHead,
+    MaskRCNN,
+    RetinaHead,
+    RetinaNet,
+    RPNHead,
+    Shared2FCBBoxHead,
+    Shared4Conv1FCBBoxHead,
+    SingleRoIExtractor,
+    StandardRoIHead,
+)
+from mmdet.models.task_modules import DeltaXYWHBBoxCoder
+from torch import Tensor, nn
+
+from ...openmmlab.backbone import MaxViT
+from ...weights import CheckpointError
+from .dense import dense_boxes
+from .regions import region_boxes, region_masks, stages_of
+
+DETECTORS = (FasterRCNN, MaskRCNN, CascadeRCNN, RetinaNet)
+BOX_HEADS = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, ConvFCBBoxHead)
+OURS = __name__.partition(".")[0] + "."
+SUPPORTED = ", ".join(kind.__name__ for kind in DETECTORS)
+
+
+class Prepared(nn.Module):
+    """The data preprocessor: BGR pixels in, 0 to 255; normalised and padded images out."""
+
+    def __init__(self, of: Any):
+        super().__init__()
+        self.of = of
+
+    def forward(self, images: Tensor, sizes: Tensor) -> Tensor:
+        """images: uint8, [b, 3, height, width]. sizes: [b, 2], without the padding on the right and below."""
+        of = self.of
+        x = (images.flip(1) if of._channel_conversion else images).float()
+        if of._enable_normalize:
+            x = (x - of.mean) / of.std
+        height, width = images.shape[2:]
+        rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+        inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
+        x = torch.where(inside, x, float(of.pad_value))
+        divisor = of.pad_size_divisor
+        if divisor > 1:
+            x = F.pad(x, (0, -width % divisor, 0, -height % divisor), value=float(of.pad_value))
+        return x
+
+
+class MapsGraph(nn.Module):
+    """A detector's backbone, from pixels to its maps.
+
+    Raises:
+        CheckpointError: names what of the detector cannot be exported.
+    """
+
+    inputs = ("images", "sizes")
+
+    def __init__(self, model: Any):
+        super().__init__()
+        if reason := why_not_pixels(model):
+            raise CheckpointError(f"{reason} cannot be exported")
+        self.prepared, self.backbone = Prepared(model.data_preprocessor), model.backbone
+        self.outputs = tuple(f"map{number + 1}" for number in model.backbone.out_indices)
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        x = self.prepared(images, sizes).to(next(self.backbone.parameters()).dtype)
+        return tuple(each.float() for each in self.backbone(x))
+
+
+class DetectorGraph(nn.Module):
+    """A detector, from pixels to boxes, scores, labels, the number of each one's image, and masks.
+
+    Raises:
+        CheckpointError: names what of the detector cannot be exported.
+    """
+
+    inputs = ("images", "sizes")
+
+    def __init__(self, model: Any):
+        super().__init__()
+        if reason := why_not(model):
+            raise CheckpointError(f"{reason} cannot be exported; {SUPPORTED} can, of MMDetection's own parts")
+        self.prepared, self.model = Prepared(model.data_preprocessor), model
+        self.has_masks = bool(getattr(model, "roi_head", None)) and model.roi_head.with_mask
+        self.outputs = ("boxes", "scores", "labels", "image", *(["masks"] if self.has_masks else []))
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
+        """images: uint8, [b, 3, height, width], BGR. sizes: [b, 2], each image's own height and width."""
+        model = self.model
+        x = self.prepared(images, sizes).to(next(model.backbone.parameters()).dtype)
+        maps = model.extract_feat(x)
+        if isinstance(model, RetinaNet):
+            return tuple(dense_boxes(model.bbox_head, maps, sizes, model.test_cfg, apart="label"))
+        head = model.rpn_head
+        proposals = dense_boxes(head, maps, sizes, head.test_cfg, apart="level")
+        found = region_boxes(model.roi_head, maps, proposals, sizes)
+        masks = [region_masks(model.roi_head, maps, found, sizes)] if self.has_masks else []
+        return (*found, *masks)
+
+
+def why_not(model: Any) -> str | None:
+    """What of a detector cannot be exported, by name; None if all can."""
+    if type(model) not in DETECTORS:
+        inside = (type(module).__name__ for module in model.modules())
+        attention = next((name for name in inside if "DeformableAttention" in name), None)
+        return type(model).__name__ + (f", with its {attention}," if attention else "")
+    if reason := why_not_pixels(model):
+        return reason
+    if isinstance(model, RetinaNet):
+        parts: list[tuple[Any, tuple[type, ...]]] = [(model.bbox_head, (RetinaHead,))]
+        tests = [model.test_cfg]
+    else:
+        roi_head = model.roi_head
+        parts = [(model.rpn_head, (RPNHead,)), (roi_head, (StandardRoIHead, CascadeRoIHead))]
+        if type(roi_head) in (StandardRoIHead, CascadeRoIHead):
+            parts += of_stages(roi_head.bbox_head, BOX_HEADS)
+            parts += of_stages(roi_head.bbox_roi_extractor, (SingleRoIExtractor,))
+            if roi_head.with_mask:
+                parts += of_stages(roi_head.mask_head, (FCNMaskHead,))
+                parts += of_stages(roi_head.mask_roi_extractor, (SingleRoIExtractor,))
+            if roi_head.with_shared_head:
+                return type(roi_head.shared_head).__name__
+        tests = [model.rpn_head.test_cfg, roi_head.test_cfg]
+    for part, known in parts:
+        if not is_one_of(part, known):
+            return type(part).__name__
+        coder = getattr(part, "bbox_coder", None)
+        if coder is not None and (type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp):
+            return type(coder).__name__
+        if getattr(part, "custom_cls_channels", False) or getattr(part, "custom_activation", False):
+            return f"the activation of {type(part.loss_cls).__name__}"
+    return next(filter(None, map(why_not_test, tests)), None)
+
+
+def why_not_pixels(model: Any) -> str | None:
+    """What of a detector's first steps cannot be exported: of its data preprocessor and backbone."""
+    if type(model.data_preprocessor) is not DetDataPreprocessor:
+        return type(model.data_preprocessor).__name__
+    if isinstance(model.backbone, MaxViT) and not isinstance(model.backbone.trunk.partition_size, int):
+        return f"a MaxViT with partition_size={model.backbone.trunk.partition_size!r}"
+    return None
+
+
+def why_not_test(cfg: Any) -> str | None:
+    """What of a head's `test_cfg` cannot be exported."""
+    others = set(cfg.nms) - {"type", "iou_threshold", "class_agnostic", "split_thr"}
+    if cfg.nms.get("type", "nms") != "nms" or others:
+        return f"the NMS {dict(cfg.nms)}"
+    if cfg.get("nms_pre", 1) < 1 or cfg.max_per_img < 1:
+        return "a head without nms_pre and max_per_img"
+    return None
+
+
+def is_one_of(part: Any, known: tuple[type, ...]) -> bool:
+    """Whether a part is one of those, or ours, which is one in another precision."""
+    return type(part) in known or (isinstance(part, known) and type(part).__module__.startswith(OURS))
+
+
+def of_stages(part: Any, known: tuple[type, ...]) -> list[tuple[Any, tuple[type, ...]]]:
+    return [(each, known) for each in stages_of(part)]
