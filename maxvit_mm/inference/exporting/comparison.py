@@ -22,6 +22,7 @@ SEED = 0
 ODD = (97, 139)  # height and width of an image of which no stage divides evenly
 GREY = 114
 ROUNDS = 5  # timed runs of each, in turn
+RARE = 1 / 200  # of the finds: where two proposals are nearly as good, a rounding keeps another one
 SAME = 0.5  # the overlap from which two boxes can be the same find
 
 
@@ -45,20 +46,30 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One case compared: how many finds were matched, how many only one of both has and why, differences."""
+    """One case compared.
+
+    Attributes:
+        matched: finds that both have.
+        off: those of them that differ by more than the tolerance.
+        ties: finds that only one of both has, where a rounding decides.
+        alone: all others that only one of both has.
+        boxes, scores, masks: the largest differences of what is matched.
+    """
 
     name: str
     size: str
     matched: int
+    off: int
     ties: int
     alone: int
     boxes: float
     scores: float
     masks: float
 
-    def is_within(self, tolerance: Tolerance) -> bool:
-        differences = zip((self.boxes, self.scores, self.masks), tolerance, strict=True)
-        return self.alone == 0 and all(found <= most for found, most in differences)
+
+def is_same(rows: Sequence[Row]) -> bool:
+    """Whether both find the same, but for what a rounding in the first stage may change, which is rare."""
+    return sum(row.off + row.alone for row in rows) <= RARE * sum(row.matched + row.alone for row in rows)
 
 
 def cases_of(given: Sequence[np.ndarray]) -> Iterator[Case]:
@@ -76,7 +87,7 @@ def cases_of(given: Sequence[np.ndarray]) -> Iterator[Case]:
 def compare(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any, tolerance: Tolerance) -> Row:
     """Both detectors on the images of a case, as `pipeline` prepares them."""
     expected, found = (look(model, case, pipeline) for model in (ours, onnx))
-    total = Row(case.name, "", 0, 0, 0, 0.0, 0.0, 0.0)
+    total = Row(case.name, "", 0, 0, 0, 0, 0.0, 0.0, 0.0)
     for one, other in zip(expected, found, strict=True):
         total = joined(total, matched(one, other, tolerance, borders_of(ours)))
     size = " + ".join(f"{width}x{height}" for height, width, _ in (image.shape for image in case.images))
@@ -92,8 +103,8 @@ def look(model: BaseModel, case: Case, pipeline: Any) -> list[InstanceData]:
 
 
 def joined(one: Row, other: Row) -> Row:
-    counts = (a + b for a, b in zip(one[2:5], other[2:5], strict=True))
-    worst = (max(a, b) for a, b in zip(one[5:], other[5:], strict=True))
+    counts = (a + b for a, b in zip(one[2:6], other[2:6], strict=True))
+    worst = (max(a, b) for a, b in zip(one[6:], other[6:], strict=True))
     return Row(one.name, one.size, *counts, *worst)
 
 
@@ -121,17 +132,19 @@ def matched(one: InstanceData, other: InstanceData, tolerance: Tolerance, border
         for finds, taken in ((one, rows), (other, columns))
         for which in sorted(set(range(len(finds))) - set(taken.tolist()))
     ]
-    one, other = one[torch.from_numpy(rows)], other[torch.from_numpy(columns)]
-    return Row(
-        "",
-        "",
-        len(rows),
-        sum(lonely),
-        len(lonely) - sum(lonely),
-        largest(one.bboxes - other.bboxes),
-        largest(one.scores - other.scores),
-        largest(share_of_masks(one.masks, other.masks)) if "masks" in one and "masks" in other else 0.0,
-    )
+    differences = between(one[torch.from_numpy(rows)], other[torch.from_numpy(columns)])
+    off = (differences > differences.new_tensor(tolerance)).any(1)
+    worst = differences.amax(0).tolist() if len(rows) else [0.0] * len(tolerance)
+    return Row("", "", len(rows), int(off.sum()), sum(lonely), len(lonely) - sum(lonely), *worst)
+
+
+def between(one: InstanceData, other: InstanceData) -> Tensor:
+    """How far finds are apart, in the order of `Tolerance`: [n, 3]."""
+    boxes = (one.bboxes - other.bboxes).abs().amax(1)
+    scores = (one.scores - other.scores).abs()
+    with_masks = "masks" in one and "masks" in other
+    masks = share_of_masks(one.masks, other.masks) if with_masks else torch.zeros_like(scores)
+    return torch.stack([boxes, scores, masks], 1)
 
 
 def is_borderline(finds: InstanceData, which: int, tolerance: Tolerance, borders: Borders) -> bool:
@@ -182,9 +195,9 @@ def speeds(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any) -> tuple
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as lines of text."""
-    heads = ("images", "pixels", "matched", "ties", "alone", "boxes, px", "scores", "mask pixels")
+    heads = ("images", "pixels", "matched", "off", "ties", "alone", "boxes, px", "scores", "mask pixels")
     lines = [heads] + [
-        (*map(str, row[:5]), f"{row.boxes:.2g}", f"{row.scores:.1e}", f"{row.masks:.2%}") for row in rows
+        (*map(str, row[:6]), f"{row.boxes:.2g}", f"{row.scores:.1e}", f"{row.masks:.2%}") for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

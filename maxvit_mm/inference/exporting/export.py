@@ -88,7 +88,7 @@ def check_detector(
     cases = list(compared.cases_of(given))
     rows = [compared.compare(model, onnx, case, pipeline, tolerance) for case in cases]
     say(compared.table(rows))
-    if not all(row.is_within(tolerance) for row in rows):
+    if not compared.is_same(rows):
         raise CheckpointError(
             f"ONNX Runtime does not find what PyTorch finds, to {tolerance.boxes:g} pixels, "
             f"{tolerance.scores:g} of a score and {tolerance.masks:.0%} of a mask: no file was written"
