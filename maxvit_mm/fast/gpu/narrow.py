@@ -8,6 +8,7 @@ has outputs the gate scales its weights, image by image, instead of the map.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,8 +71,8 @@ def norm_gelu_depthwise(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    norm1: list[Tensor],
-    norm2: list[Tensor],
+    norm1: Sequence[Tensor],
+    norm2: Sequence[Tensor],
     eps1: float,
     eps2: float,
     stride: int,
@@ -100,8 +101,8 @@ def _(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    norm1: list[Tensor],
-    norm2: list[Tensor],
+    norm1: Sequence[Tensor],
+    norm2: Sequence[Tensor],
     eps1: float,
     eps2: float,
     stride: int,
