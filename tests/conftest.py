@@ -26,6 +26,7 @@ if not torch.cuda.is_available():
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 from maxvit_mm.data.shapes import make_shapes
+from maxvit_mm.fast.gpu.reasons import of_device
 
 # What Hypothesis makes is the same at every run and on every machine, however slow.
 settings.register_profile(
@@ -119,7 +120,10 @@ def device() -> torch.device:
 def of_kernels() -> torch.device:
     """Where kernels in Triton run: on the GPU, else on the CPU, in Triton's interpreter."""
     pytest.importorskip("triton", "3.6", reason="kernels need Triton 3.6, which is for Linux")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and (reason := of_device("cuda", torch.cuda.current_device())):
+        pytest.skip(reason)
+    return device
 
 
 @pytest.fixture

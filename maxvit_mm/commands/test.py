@@ -78,14 +78,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         args.show_dir = str(Path(args.show_dir).absolute())  # MMDetection's would lie below the log
     if args.show or args.show_dir:
         trigger_visualization_hook(cfg, args)
-    if is_onnx(args.checkpoint):
+    exported = is_onnx(args.checkpoint)  # and deployed before it was written
+    if exported:
         cfg.model = onnx_model(args.checkpoint, cfg.model)
     if args.tta:
         use_tta(cfg)
-    if args.deploy and not is_onnx(args.checkpoint):  # which was deployed before it was written
+    if args.deploy or exported:
         # A checkpoint's weights are the averages already; EMAHook would exchange them with folded ones.
         hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.type != "EMAHook"]
-        cfg.custom_hooks = [*hooks, dict(type="DeployHook")]
+        cfg.custom_hooks = hooks if exported else [*hooks, dict(type="DeployHook")]
     runner = build_runner(cfg, EvaluationRunner)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from copy import deepcopy
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..network.twins import plain
 from .peers import Work, ours
@@ -22,7 +24,8 @@ class NotEqualError(Exception):
 def check_equal(work: Work, device: str, worse: float = WORSE) -> tuple[float, float]:
     """The relative errors of ours and of the plain network in the type of a work, the truth being fp64.
 
-    Of all maps together, and in training of the gradients of all parameters together.
+    Of all maps together, of ours deployed and cast, as they are timed; in training of the gradients of all
+    parameters together.
 
     Raises:
         NotEqualError: where ours is more than `worse` times as far from the truth.
@@ -31,19 +34,13 @@ def check_equal(work: Work, device: str, worse: float = WORSE) -> tuple[float, f
     torch.manual_seed(0)
     network = ours(work).to(device).train(work.kind != "forward")
     images = torch.randn(work.batch, 3, work.height, work.width, device=device)
-    start = {name: value.clone() for name, value in network.state_dict().items()}
-
-    def outcome(as_written: bool, exact: bool = False) -> Tensor:
-        network.load_state_dict(start)
-        kind = torch.float64 if exact else torch.float32
-        network.to(kind)
-        with plain(network) if as_written else nullcontext():
-            found = results(network, images.to(kind), work, device, exact)
-        network.float()
-        return found
-
-    truth = outcome(as_written=True, exact=True)
-    errors = [float((outcome(each) - truth).norm() / truth.norm()) for each in (False, True)]
+    outcome = maps_of if work.kind == "forward" else gradients_of
+    with plain(exactly := deepcopy(network).double()):
+        truth = outcome(exactly, images.double(), work._replace(dtype="fp32"), device)
+    found = outcome(deepcopy(network), images, work, device, fast=True)
+    with plain(network):
+        as_written = outcome(network, images, work, device)
+    errors = [float((each - truth).norm() / truth.norm()) for each in (found, as_written)]
     # Two roundings of fp32 are each small by chance now and then.
     if not errors[0] <= worse * errors[1] + 10 * torch.finfo(torch.float32).eps:
         raise NotEqualError(
@@ -53,15 +50,19 @@ def check_equal(work: Work, device: str, worse: float = WORSE) -> tuple[float, f
     return errors[0], errors[1]
 
 
-def results(network: nn.Module, images: Tensor, work: Work, device: str, exact: bool) -> Tensor:
-    """All maps, or all gradients, one after another, in fp64."""
+def maps_of(network: Any, images: Tensor, work: Work, device: str, fast: bool = False) -> Tensor:
+    """All maps, one after another, of a network that is cast as a whole; `fast` deploys it before."""
+    if fast:
+        network.switch_to_deploy()
+    kind = images.dtype if work.dtype == "fp32" else DTYPES[work.dtype]
+    with torch.no_grad():
+        return flat(network.to(kind)(images.to(kind)))
+
+
+def gradients_of(network: Any, images: Tensor, work: Work, device: str, fast: bool = False) -> Tensor:
+    """The gradients of all parameters, one after another, in mixed precision if the work is."""
     kind = DTYPES[work.dtype]
-    mixed = nullcontext() if exact or kind is torch.float32 else torch.autocast(device, kind)
-    if work.kind == "forward":
-        with torch.no_grad(), mixed:
-            return flat(network(images))
-    network.zero_grad()
-    with mixed:
+    with nullcontext() if kind is torch.float32 else torch.autocast(device, kind):
         maps = network(images)
     # Another weight for each place: the mean of what a norm made has hardly a gradient.
     total = sum(

@@ -1,5 +1,7 @@
 """Partition attention in Triton against float64: every kernel, both ways, on a GPU or in the interpreter."""
 
+import subprocess
+import sys
 from functools import partial
 from types import SimpleNamespace
 
@@ -223,3 +225,19 @@ def test_no_map_on_a_cpu_goes_there():
     layer.implementation = "cuda"
     with pytest.raises(TwinError, match="it is for cuda, the map is on cpu"):
         choose("PartitionAttention.attend", layer, qkv, (7, 7))
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("words", ["allow_tf32 = {}", "fp32_precision = {!r}"])
+def test_products_are_as_exact_as_the_user_asked_in_old_words_and_new(of_kernels, words, on):
+    """In a process of its own: once the new word was set, PyTorch raises where the old one is read."""
+    if "precision" in words and not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this torch has the old word only")
+    value = on if "allow" in words else ("tf32" if on else "ieee")
+    program = f"""
+import torch
+torch.backends.cuda.matmul.{words.format(value)}
+from maxvit_mm.fast.gpu.launch.attention import takes_tf32
+assert takes_tf32() is {on}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

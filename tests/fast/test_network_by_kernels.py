@@ -11,6 +11,7 @@ from maxvit_mm.fast.gpu import attention, narrow
 from maxvit_mm.network import Trunk, deploy, find_variant
 from maxvit_mm.network.twins import TWINS, TwinError, listening, plain, set_implementation
 
+pytestmark = pytest.mark.usefixtures("in_full_fp32")
 TINY = {"stem_width": 32, "widths": (32,) * 4, "depths": (1, 1, 1, 1)}
 KERNELS = {
     "PartitionAttention.attend": (attention.attend, 2),  # and how many layers of a block have one

@@ -84,7 +84,7 @@ def test_the_set_up_makes_an_environment_fills_it_and_has_it_looked_over(clone):
         "tools/constraints.py ours$",
         f"{INSTALL} setuptools>=64$",
         # As a path: else a folder beside the clone imports the clone's.
-        rf"{INSTALL} --no-build-isolation --config-settings editable_mode=compat -e \.\[lite,test\]$",
+        rf"{INSTALL} --no-build-isolation --config-settings editable_mode=compat -e \.\[lite,test,all\]$",
         f"{DOCTOR}$",
         "tools/demo.py --steps 3$",
     ]
@@ -280,7 +280,7 @@ def test_the_fork_is_built_apart_from_our_torch_and_its_mmcv_is_never_cached(clo
 def test_the_openmmlab_that_an_environment_has_is_not_written_over(clone, there, extras):
     status, calls = clone.make("demo", THERE=there)
     assert status == 0, clone.said
-    assert asked(calls, rf"{INSTALL} --no-build-isolation .*-e \.\[{extras},test\]$") >= 0
+    assert asked(calls, rf"{INSTALL} --no-build-isolation .*-e \.\[{extras},test,all\]$") >= 0
     assert (asked(calls, ONEDL_MMCV) >= 0) == (extras == "onedl")
 
 

@@ -1,5 +1,7 @@
 """A detector's test as one graph finds what MMDetection's own test finds, before it is written anywhere."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,14 @@ from maxvit_mm.inference.exporting.comparison import (
     Row,
     Tolerance,
     borders_of,
+    compare_maps,
     is_same,
     matched,
 )
 from maxvit_mm.inference.exporting.comparison import table as table_of
+from maxvit_mm.inference.exporting.export import refuse_floats
 from maxvit_mm.inference.exporting.graph import DetectorGraph, MapsGraph
+from maxvit_mm.inference.exporting.reading import OnnxDetector
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.weights import CheckpointError
 
@@ -180,3 +185,57 @@ def test_the_table_names_each_case():
     row = matched(finds((FIRST, 0.9, 1)), finds((FIRST, 0.9, 1)), EXACT, BORDERS)
     text = table_of([row._replace(name=Case("a scene", []).name, size="9x9")])
     assert text.splitlines()[1].split() == ["a", "scene", "9x9", "1", "0", "0", "0", "0", "0.0e+00", "0.00%"]
+
+
+def test_finds_without_an_area_are_themselves():
+    one = finds(([10, 10, 10, 50], 0.9, 1), ([20, 10, 60, 10], 0.8, 1))
+    row = matched(one, one, EXACT, BORDERS)
+    assert (row.matched, row.off, row.alone) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_what_is_no_number_is_never_the_same(broken):
+    row = matched(finds((FIRST, 0.9, 1)), finds((FIRST, broken, 1)), EXACT, BORDERS)
+    assert row.off == 1
+
+    class Session:
+        def run(self, names, inputs):
+            return [np.ones((1, 2, 3, 3), np.float32), np.full((1, 2, 3, 3), broken, np.float32)]
+
+    maps = torch.arange(18, dtype=torch.float32).view(1, 2, 3, 3)
+    assert not compare_maps(lambda *_: [maps, maps], Session(), Case("", [SCENE])) < 1e30
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda roi_head: setattr(roi_head.test_cfg, "mask_thr_binary", -1), "soft masks"),
+        (lambda roi_head: setattr(roi_head.bbox_roi_extractor.roi_layers[0], "pool_mode", "max"), "'max'"),
+    ],
+)
+def test_what_would_be_exported_as_something_else_is_refused(change, said):
+    model = built(config())
+    change(model.roi_head)
+    with pytest.raises(CheckpointError, match=f"{said}.* cannot be exported"):
+        DetectorGraph(model)
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (torch.zeros(3, 31, 40, dtype=torch.uint8), "40x31 pixels, it takes 32"),
+        (torch.zeros(3, 64, 64), "takes images of bytes"),
+    ],
+)
+def test_a_file_is_given_no_image_that_its_network_does_not_take(image, said):
+    with pytest.raises(ValueError, match=said):
+        OnnxDetector.forward(SimpleNamespace(), [image], [])
+
+
+def test_a_pipeline_that_normalises_is_refused_before_anything_is_written():
+    cfg = config()
+    refuse_floats(SimpleNamespace(config=cfg))
+    steps = cfg.test_dataloader.dataset.pipeline
+    steps.insert(-1, dict(type="Normalize", mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True))
+    with pytest.raises(CheckpointError, match=r"makes images of torch\.float32"):
+        refuse_floats(SimpleNamespace(config=cfg))

@@ -83,9 +83,9 @@ def over_processes(
     mine = torch.cat([mean, (variance + eps).rsqrt(), mean.new_full((1,), count)])
     everyone = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     dist.all_gather(everyone, mine, group=group)
-    some = torch.stack(everyone)
-    some = some[some[:, -1] >= 1]  # a process without images has no statistics
-    means, inverses, counts = some.split([len(mean), len(mean), 1], 1)
+    means, inverses, counts = torch.stack(everyone).split([len(mean), len(mean), 1], 1)
+    there = counts >= 1  # a process without images has no statistics; a GPU is not waited for to know which
+    means, inverses, counts = means.where(there, 0.0), inverses.where(there, 1.0), counts.where(there, 0.0)
     shares = counts / counts.sum()
     mean = (means * shares).sum(0)
     variances = inverses.reciprocal().square() - eps

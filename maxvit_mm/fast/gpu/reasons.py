@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -85,4 +88,13 @@ def of_device(device: str, index: int | None) -> str | None:
     if capability < LEAST_CAPABILITY:
         least, this = ("{}.{}".format(*each) for each in (LEAST_CAPABILITY, capability))
         return f"its kernel needs a GPU of compute capability {least} or later, this is of {this}"
+    return no_compiler()
+
+
+def no_compiler() -> str | None:
+    """Triton compiles its launcher, in C, at the first launch."""
+    if not (os.environ.get("CC") or which("gcc") or which("clang")):
+        return "its kernel needs a C compiler, with which Triton builds its launcher (apt install gcc)"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
+        return "its kernel needs Python's headers, for Triton's launcher (apt install python3-dev)"
     return None

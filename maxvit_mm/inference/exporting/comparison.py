@@ -118,12 +118,13 @@ class Borders(NamedTuple):
 
 def borders_of(model: Any) -> Borders:
     cfg = model.roi_head.test_cfg if getattr(model, "roi_head", None) else model.test_cfg
-    return Borders(cfg.score_thr, cfg.max_per_img, cfg.nms.iou_threshold)
+    return Borders(cfg.get("score_thr", 0.0), cfg.max_per_img, cfg.nms.iou_threshold)
 
 
 def matched(one: InstanceData, other: InstanceData, tolerance: Tolerance, borders: Borders) -> Row:
     """Finds of one image matched one to one: of one class, by overlap."""
-    overlap = bbox_overlaps(one.bboxes, other.bboxes) * (one.labels[:, None] == other.labels)
+    grow = one.bboxes.new_tensor([-0.5, -0.5, 0.5, 0.5])  # a box without an area is itself all the same
+    overlap = bbox_overlaps(one.bboxes + grow, other.bboxes + grow) * (one.labels[:, None] == other.labels)
     rows, columns = linear_sum_assignment(-overlap.numpy())
     same = overlap.numpy()[rows, columns] >= SAME
     rows, columns = rows[same], columns[same]
@@ -133,7 +134,7 @@ def matched(one: InstanceData, other: InstanceData, tolerance: Tolerance, border
         for which in sorted(set(range(len(finds))) - set(taken.tolist()))
     ]
     differences = between(one[torch.from_numpy(rows)], other[torch.from_numpy(columns)])
-    off = (differences > differences.new_tensor(tolerance)).any(1)
+    off = ~(differences <= differences.new_tensor(tolerance)).all(1)  # so is what is no number
     worst = differences.amax(0).tolist() if len(rows) else [0.0] * len(tolerance)
     return Row("", "", len(rows), int(off.sum()), sum(lonely), len(lonely) - sum(lonely), *worst)
 
@@ -177,7 +178,8 @@ def compare_maps(ours: Any, session: Any, case: Case) -> float:
         expected = ours(images, sizes)
     found = session.run(None, {"images": images.numpy(), "sizes": sizes.numpy()})
     pairs = zip(expected, map(torch.from_numpy, found), strict=True)
-    return max(largest(one - other) / float(one.std().clamp(min=1e-6)) for one, other in pairs)
+    # NumPy's maximum is not a number where one of them is none.
+    return float(np.max([largest(one - other) / float(one.std().clamp(min=1e-6)) for one, other in pairs]))
 
 
 def speeds(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.ops import RoIAlign
 from mmdet.models import (
     CascadeRCNN,
     CascadeRoIHead,
@@ -36,6 +37,7 @@ from .regions import region_boxes, region_masks, stages_of
 
 DETECTORS = (FasterRCNN, MaskRCNN, CascadeRCNN, RetinaNet)
 BOX_HEADS = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, ConvFCBBoxHead)
+CUSTOM = ("custom_cls_channels", "custom_activation")  # of losses that are no sigmoid and no softmax
 OURS = __name__.partition(".")[0] + "."
 SUPPORTED = ", ".join(kind.__name__ for kind in DETECTORS)
 
@@ -144,8 +146,12 @@ def why_not(model: Any) -> str | None:
         coder = getattr(part, "bbox_coder", None)
         if coder is not None and (type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp):
             return type(coder).__name__
-        if getattr(part, "custom_cls_channels", False) or getattr(part, "custom_activation", False):
-            return f"the activation of {type(part.loss_cls).__name__}"
+        loss = getattr(part, "loss_cls", None)
+        if any(getattr(each, name, False) for each in (part, loss) for name in CUSTOM):
+            return f"the activation of {type(loss).__name__}"
+        for layer in getattr(part, "roi_layers", ()):
+            if not isinstance(layer, RoIAlign) or layer.pool_mode != "avg":
+                return f"{type(layer).__name__} with pool_mode={getattr(layer, 'pool_mode', None)!r}"
     return next(filter(None, map(why_not_test, tests)), None)
 
 
@@ -163,8 +169,10 @@ def why_not_test(cfg: Any) -> str | None:
     others = set(cfg.nms) - {"type", "iou_threshold", "class_agnostic", "split_thr"}
     if cfg.nms.get("type", "nms") != "nms" or others:
         return f"the NMS {dict(cfg.nms)}"
-    if cfg.get("nms_pre", 1) < 1 or cfg.max_per_img < 1:
-        return "a head without nms_pre and max_per_img"
+    if cfg.max_per_img < 1:
+        return "a head without max_per_img"
+    if cfg.get("mask_thr_binary", 0.5) < 0:
+        return "soft masks (mask_thr_binary < 0)"
     return None
 
 

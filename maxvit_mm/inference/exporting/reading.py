@@ -18,9 +18,9 @@ from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ...network.trunk import SMALLEST_IMAGE
 from ...openmmlab.differing import plain, told
 from ...openmmlab.own_config import config_of_checkpoint
-from ...openmmlab.tta import tta_model_of
 from ...weights import CheckpointError
 from ..libraries import need
 
@@ -108,7 +108,11 @@ def build_onnx(cfg: Config, file: str, tta: bool) -> BaseModel:
     """The detector of an ONNX file, which `cfg` must describe; with `tta` as `build_detector` does."""
     init_default_scope(cfg.get("default_scope", "mmdet"))
     model = MODELS.build(onnx_model(file, cfg.model))
-    return (MODELS.build(dict(**tta_model_of(cfg), module=model)) if tta else model).eval()
+    if not tta:
+        return model.eval()
+    from ...openmmlab.tta import tta_model_of  # MMDetection's models, which take seconds
+
+    return MODELS.build(dict(**tta_model_of(cfg), module=model)).eval()
 
 
 class AsTheyAre(BaseDataPreprocessor):
@@ -147,7 +151,19 @@ class OnnxDetector(BaseModel):
     def forward(
         self, inputs: Sequence[Tensor], data_samples: Sequence[DetDataSample], mode: str = "predict"
     ) -> Sequence[DetDataSample]:
-        """inputs: uint8 images [3, height, width], as the pipeline has made them."""
+        """inputs: uint8 images [3, height, width], as the pipeline has made them.
+
+        Raises:
+            ValueError: for images of other values, or smaller than the network takes.
+        """
+        for image in inputs:
+            if image.dtype is not torch.uint8:
+                raise ValueError(f"an ONNX file takes images of bytes, and this is of {image.dtype}")
+            if min(image.shape[1:]) < SMALLEST_IMAGE:
+                height, width = image.shape[1:]
+                raise ValueError(
+                    f"an image has {width}x{height} pixels, it takes {SMALLEST_IMAGE} a side or more"
+                )
         sizes = np.array([image.shape[1:] for image in inputs])
         images = np.zeros((len(inputs), 3, *sizes.max(0)), np.uint8)
         for room, image in zip(images, inputs, strict=True):

@@ -31,7 +31,7 @@ def write_onnx(graph: Any, path: Path, opset: int, about: Mapping[str, Any]) -> 
     Raises:
         CheckpointError: where PyTorch's exporter cannot write it.
     """
-    weights = sum(each.nbytes for each in graph.parameters())
+    weights = sum(each.nbytes for each in (*graph.parameters(), *graph.buffers()))
     if weights > LARGEST:
         raise CheckpointError(
             f"the weights have {weights / 2**30:.1f} GiB, and an ONNX file holds {LARGEST / 2**30:.0f}: "

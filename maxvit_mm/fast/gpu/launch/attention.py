@@ -197,6 +197,12 @@ def is_fp32(x: Tensor) -> bool:
 
 def precision_of(x: Tensor) -> str:
     """Of products: TF32 where the user lets those of PyTorch be so."""
-    if is_fp32(x) and x.is_cuda and torch.backends.cuda.matmul.allow_tf32:
-        return "tf32"
-    return "ieee"
+    return "tf32" if is_fp32(x) and x.is_cuda and takes_tf32() else "ieee"
+
+
+def takes_tf32() -> bool:
+    """As the user has set it: newer releases raise where the old word is read after the new one was set."""
+    matmul = torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        return bool(matmul.fp32_precision == "tf32")
+    return bool(matmul.allow_tf32)
