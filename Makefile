@@ -102,7 +102,7 @@ $(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) 
 .SECONDEXPANSION:
 $(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(wildcard $$(@D)/lib/python3*/site-packages) | $$(@D)/bin/python
 	@echo 'Setting up $(@D): a minute, or several.'
-	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip || $(PYTHON) -m pip --python $(PY) install pip
+	@$(PIP) show -q pip 2>/dev/null || $(PY) -m ensurepip --default-pip || $(PYTHON) -m pip --python $(PY) install pip
 	@$(PY) tools/doctor.py --before $(LOOK)
 	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
 	@$(WHEELS) 'setuptools>=64' $(TOOLS)

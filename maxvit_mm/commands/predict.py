@@ -143,6 +143,9 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         except KeyboardInterrupt:
             raise SystemExit(f"interrupted; what was found before is in {out}") from None
     images, seconds = outputs.results.images, time.monotonic() - start
+    if not images:
+        outputs.discard()
+        return
     print(
         f"{images} images in {seconds:.1f} s ({images / max(seconds, 1e-9):.1f} images/s): {tally.describe()}"
     )

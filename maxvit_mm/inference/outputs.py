@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +72,13 @@ class Outputs:
     ) -> None:
         self.finish_video()
         self.stack.close()
+
+    def discard(self) -> None:
+        """Where nothing could be read, take away what holds nothing: files, and the folder if it is empty."""
+        for name in (RESULTS, TABLE):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # something of the user's is in it
+            self.folder.rmdir()
 
     def add(self, frame: Frame, found: sv.Detections) -> None:
         """One image, or one frame of a video, and what was found in it.

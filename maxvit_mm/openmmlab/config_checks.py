@@ -187,6 +187,12 @@ def notes_on_the_start(cfg: Config) -> Iterator[str]:
     goes_on = cfg.get("load_from") or has_checkpoint(cfg.work_dir)
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
+    if not cfg.get("resume") and has_checkpoint(cfg.work_dir):
+        yield (
+            f"note: {cfg.work_dir} holds checkpoints of an earlier training. This one starts from the "
+            "beginning and writes over them: stop it and add --resume to go on, or name another folder by "
+            "--work-dir"
+        )
     backbone = cfg.model.get("backbone") or {}
     released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") in VARIANTS.keys() - {"pico"}
     resumed = cfg.get("resume") and goes_on

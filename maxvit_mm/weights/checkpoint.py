@@ -95,6 +95,11 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             f"{path} is a TensorFlow checkpoint: convert it first, with "
             f"`python tools/convert_weights.py {path} maxvit.pth`, and name that"
         )
+    if path.suffix.lower() == ".onnx":
+        raise CheckpointError(
+            f"{path} is an exported detector and has no weights to start from: name the checkpoint that it "
+            "was exported from"
+        )
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name the checkpoint file in it")
     if not path.is_file():

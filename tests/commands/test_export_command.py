@@ -22,6 +22,8 @@ from maxvit_mm.commands.test import main as evaluate
 from maxvit_mm.inference.exporting import comparison
 from maxvit_mm.inference.exporting import export as exporting
 from maxvit_mm.openmmlab.shipped_configs import find_config
+from maxvit_mm.weights import CheckpointError
+from maxvit_mm.weights.checkpoint import load_from_local
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 CLASSES = ("disk", "square", "triangle", "star")
@@ -102,8 +104,8 @@ def test_the_example_of_the_page_needs_no_pytorch(exported, shapes, tmp_path):
 def test_a_file_that_finds_something_else_is_not_kept(exported, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "write_onnx", lambda _, path, *rest: shutil.copy(exported[0], path))
     compare = comparison.compare
-    monkeypatch.setattr(comparison, "compare", lambda *words: compare(*words)._replace(alone=1))
-    assert "does not find what PyTorch finds" in refusal(export, checkpoint, "other.onnx")
+    monkeypatch.setattr(comparison, "compare", lambda *words: compare(*words)._replace(alone=50))
+    assert "finds are others by ONNX Runtime than by PyTorch" in refusal(export, checkpoint, "other.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,6 +120,8 @@ def test_a_checkpoint_is_wanted_where_weights_are(exported, shapes):
     image = next((shapes / "val2017").iterdir())
     for command, more in ((export, "again.onnx"), (attention, image)):
         assert "name the checkpoint that it was exported from" in refusal(command, exported[0], more)
+    with pytest.raises(CheckpointError, match="no weights to start from: name the checkpoint that it was"):
+        load_from_local(str(exported[0]))
 
 
 def test_other_precisions_and_devices_are_refused(exported):

@@ -143,6 +143,8 @@ def test_sources_that_cannot_be_read_are_listed_at_the_end_and_the_rest_is_done(
     ]
     assert [image["file_name"] for image in read_results()["images"]] == ["photo.jpg"]
     assert "empty is a folder without" in refusal(main, checkpoint, "empty", "--out", "other")
+    refusal(main, checkpoint, "text.jpg", "--csv", "--out", "other")
+    assert not Path("other").exists()  # a second try need not be forced
 
 
 def test_an_interrupted_run_keeps_what_it_has_found(checkpoint, clip, monkeypatch):

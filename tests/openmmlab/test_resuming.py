@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 import torch
+from mmengine.config import Config
 
+from maxvit_mm.openmmlab.config_checks import notes_on_the_start
 from maxvit_mm.openmmlab.resuming import checkpoint_to_resume
 from maxvit_mm.openmmlab.whole_checkpoints import WholeCheckpointHook
 from maxvit_mm.weights import CheckpointError
@@ -144,3 +146,12 @@ def test_drafts_that_a_kill_left_are_removed_and_nothing_else(folder):
     before = {path.name for path in folder.iterdir()}
     WholeCheckpointHook().remove_drafts(folder)
     assert {path.name for path in folder.iterdir()} == before - ours
+
+
+def test_a_training_that_would_write_over_another_says_so(folder, tmp_path):
+    cfg = Config(dict(model=dict(), work_dir=str(folder)))
+    (note,) = notes_on_the_start(cfg)
+    assert "holds checkpoints of an earlier training" in note
+    assert "add --resume to go on" in note
+    assert list(notes_on_the_start(Config(dict(cfg, resume=True)))) == []
+    assert list(notes_on_the_start(Config(dict(cfg, work_dir=str(tmp_path / "new"))))) == []
