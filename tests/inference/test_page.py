@@ -146,6 +146,33 @@ def test_what_cannot_be_explained_gets_a_sentence(visitor, photo, number, place,
     assert said in str(refused.value)
 
 
+CRAFTED = [
+    *[
+        ("explain", (None, 0, "", stage, ["grid"]), "the stages 1 to 4")
+        for stage in (0, 99, -1, None, "2", [])
+    ],
+    *[("explain", (None, 0, "", 1, kinds), "Choose among block, ") for kinds in (["none"], 7, "grid", [[]])],
+    ("explain", (None, 0, "", 1, None), "choose a map or more"),
+    *[("explain", (None, number, "", 1, ["grid"]), "Nothing is shown") for number in (1.0, True, [0], 10**9)],
+    *[("explain", (None, 0, place, 1, ["grid"]), "is no place") for place in ([1], "1" + " " * 50_000 + "x")],
+    *[("show", (None, score, NAMES), "from 0 to 1") for score in (None, "x", [], 2, -1e300)],
+    *[("show", (None, 0.3, names), "Choose among disk, ") for names in (["none"], 7, "disk", [{}])],
+    *[("example", ("index", index), "Choose one of the examples") for index in (10**9, -1, "0", None)],
+    *[("point", ("index", index), "Click a place") for index in (None, 3, [1], ["a", 2], [1, 1e300])],
+]
+
+
+@pytest.mark.parametrize(("what", "words", "said"), CRAFTED, ids=map(str, range(len(CRAFTED))))
+def test_what_no_component_would_say_gets_a_sentence(visitor, photo, what, words, said):
+    visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES)
+    event = None
+    if what in ("example", "point"):
+        words, event = (None,) * (what == "point"), {"index": words[1], "value": None}
+    with pytest.raises(RefusedError) as refused:
+        visitor.ask(what, *words, event=event)
+    assert said in str(refused.value)
+
+
 def test_nothing_is_shown_or_explained_before_an_image_is_sent(visitor):
     assert "this one is gone: send it again" in values(visitor.ask("show", None, 0.3, NAMES))[0]
     with pytest.raises(RefusedError, match="Send an image first"):
