@@ -16,6 +16,7 @@ import torch
 
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio>=6.31,<7'")
 
+from httpx import Client
 from PIL import Image
 from runs import finder_of, free_port
 from visitors import RefusedError, Visitor, together
@@ -349,6 +350,22 @@ def test_addresses_that_the_page_does_not_need_are_closed(visitor, address):
     assert client.get("/", headers={"Origin": "http://elsewhere.example"}).status_code == 403
     page = client.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_server_with_https_before_the_page_keeps_the_name_that_the_page_was_told(finder, host):
+    port = free_port()
+    passed_on = {"Host": "page.example", "X-Forwarded-Proto": "https"}
+    with (
+        serving(finder, host, port, 0.3, waiting=1, names=["Page.Example"]),
+        Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        config = client.get("/config", headers={**passed_on, "Origin": "https://page.example"})
+        assert config.json()["root"] == "https://page.example"
+        rewritten = {**passed_on, "Host": f"127.0.0.1:{port}", "Origin": "https://page.example"}
+        assert client.get("/config", headers=rewritten).status_code == 403
+        assert client.get("/", headers={"Host": "elsewhere.example"}).status_code == 403
+        assert client.get("/").status_code == 200
 
 
 def test_many_at_once_are_answered_or_told_that_the_queue_is_full(address, photo):
