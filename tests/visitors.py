@@ -39,13 +39,13 @@ class Visitor:
             raise RefusedError(answer.text)
         return {"path": answer.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
-    def ask(self, what: str, *words: Any) -> list[Any]:
-        """The new values of components.
+    def ask(self, what: str, *words: Any, event: dict[str, Any] | None = None) -> list[Any]:
+        """The new values of components. An event says what was chosen or clicked.
 
         Raises:
             RefusedError: with what the page says.
         """
-        body = dict(data=words, fn_index=self.numbers[what], session_hash=self.session, event_data=None)
+        body = dict(data=words, fn_index=self.numbers[what], session_hash=self.session, event_data=event)
         joined = self.client.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             raise RefusedError(joined.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -56,6 +57,20 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--max-megapixels", type=float, default=25, metavar="MP", help="largest image that is taken (25)"
     )
     parser.add_argument(
+        "--max-network-megapixels",
+        type=float,
+        default=4,
+        metavar="MP",
+        help="most that the network sees of an image, after the config's resizing (4)",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="another name that visitors call this machine by (repeat it for several)",
+    )
+    parser.add_argument(
         "--queue", type=int, default=20, metavar="N", help="requests that wait for their turn (20)"
     )
     args = parser.parse_args(argv)
@@ -64,9 +79,12 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--score-thr is {args.score_thr}: take {LOWEST} to 1")
     if not 0 < args.port < 2**16:
         parser.error(f"--port is {args.port}: take 1 to {2**16 - 1}")
-    for name in ("max_mb", "max_megapixels", "queue"):
+    for name in ("max_mb", "max_megapixels", "max_network_megapixels", "queue"):
         if not getattr(args, name) > 0:
             parser.error(f"--{name.replace('_', '-')} is above 0")
+    for name in args.name:
+        if not re.fullmatch(r"[\w.-]+", name):
+            parser.error(f"--name is {name}: take the name alone, such as page.example")
     return args
 
 
@@ -86,21 +104,25 @@ def serve(args: argparse.Namespace) -> None:
             raise SystemExit(f"--examples {args.examples}: there are no images in this folder")
     limits = Limits(int(args.max_mb * MEGABYTE), int(args.max_megapixels * MILLION))
     check_free(args.host, args.port)  # before anything is built, which takes seconds
-    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST)
+    most = int(args.max_network_megapixels * MILLION)
+    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST, most_pixels=most)
     note_differences(detector.differences, "show the page")
     finder = Finder(detector, limits)
-    with serving(finder, args.host, args.port, args.score_thr, args.queue, examples) as address:
-        print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
-        if args.host not in LOCAL:
-            print(f"note: everybody who reaches this machine at {args.host} can use it: it has no password")
-        wait()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the page as Ctrl+C does
+    try:
+        with serving(
+            finder, args.host, args.port, args.score_thr, args.queue, examples, args.name
+        ) as address:
+            print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
+            if args.host not in LOCAL:
+                everybody = f"everybody who reaches this machine at {args.host} can use it"
+                print(f"note: {everybody}: it has no password", flush=True)
+            wait()
+    except KeyboardInterrupt:
+        print("the page is closed")
 
 
 def wait() -> None:
     """Until Ctrl+C, or until the process is told to end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        while True:
-            time.sleep(HOUR)
-    except KeyboardInterrupt:
-        print("the page is closed")
+    while True:
+        time.sleep(HOUR)

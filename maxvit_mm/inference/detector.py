@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -61,6 +62,7 @@ class Detector:
         overlap: the part of a tile's side that it shares with the next, at least; 0 to 0.9.
         tta: look at the mirror image as well, and merge.
         deploy: fold the backbone's BatchNorms first: faster, the same results to rounding.
+        most_pixels: of an image, or of a tile, as the network sees it; of more, the image is complained of.
 
     Raises:
         CheckpointError: where the checkpoint cannot be used, and says why.
@@ -81,6 +83,7 @@ class Detector:
         overlap: float = 0.2,
         tta: bool = False,
         deploy: bool = True,
+        most_pixels: int | None = None,
     ):
         if checkpoint is None:
             config, checkpoint = None, config
@@ -92,7 +95,7 @@ class Detector:
         self.classes, self.decoder = opened.classes, opened.decoder
         self.score_thr, self.batch_size, self.tile, self.overlap = score_thr, batch_size, tile, overlap
         self.device = cpu_for(device, amp) if is_onnx(checkpoint) else device_of(device)
-        self.amp = amp
+        self.amp, self.most_pixels = amp, most_pixels
         self.most = most_per_image(self.config)
         self.wanted = self.classes.ids_of(classes)
         self.pipeline = pipeline_of(self.config, tta)
@@ -125,12 +128,22 @@ class Detector:
             whole = [Tile(0, 0, width, height)]
             tiles = tiles_of(height, width, self.tile, self.overlap) if self.tile else whole
             views = [self._view(frame.image, tile) for tile in tiles]
-            seen = min(side for view in views for side in view.shape[-2:])
-            if seen < SMALLEST_IMAGE:
-                size = f"is {width}x{height} pixels, of which the network sees {seen} along a side"
-                complain(frame.source.name, f"{size}; it takes {SMALLEST_IMAGE} or more")
+            wrong = self._size_is_wrong([view.shape for view in views])
+            if wrong:
+                complain(frame.source.name, f"is {width}x{height} pixels, of which the network sees {wrong}")
                 continue
             yield frame, views
+
+    def _size_is_wrong(self, shapes: Sequence[tuple[int, ...]]) -> str:
+        """Why the network cannot see views of these shapes [3, height, width]; empty where it can."""
+        shortest = min(side for shape in shapes for side in shape[-2:])
+        if shortest < SMALLEST_IMAGE:
+            return f"{shortest} along a side; it takes {SMALLEST_IMAGE} or more"
+        height, width = max((shape[-2:] for shape in shapes), key=math.prod)
+        if self.most_pixels is not None and height * width > self.most_pixels:
+            most, seen = (f"{number / 10**6:.3g}" for number in (self.most_pixels, height * width))
+            return f"{width}x{height}, {seen} million in all; it takes {most} million here: make it smaller"
+        return ""
 
     def _view(self, image: np.ndarray, tile: Tile) -> View:
         left, top, right, bottom = tile

@@ -1,8 +1,11 @@
 """`tools/serve.py` as a user calls it: it starts, says where, and refuses what cannot be served."""
 
+import os
+import signal
 import socket
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 from runs import free_port, refusal
 
 from maxvit_mm.commands import serve
-from maxvit_mm.inference.page.serving import LOCAL
+from maxvit_mm.inference.page.serving import LOCAL, serving
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -53,6 +56,30 @@ def test_it_says_where_the_page_is_and_who_can_use_it(checkpoint, shapes, capsys
     assert len(pages) == 2
 
 
+def test_a_process_told_to_end_deletes_the_files_of_the_page(checkpoint, capsys, monkeypatch, tmp_path):
+    """Also where it is told so while the page opens."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen = []
+
+    @contextmanager
+    def ended(*words):
+        with serving(*words) as address:
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler  # or the tests would end
+            seen.extend(tmp_path.glob("maxvit_mm-*"))
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield address
+
+    monkeypatch.setattr("maxvit_mm.inference.page.serving.serving", ended)
+    try:
+        serve.main([checkpoint, "--port", str(free_port()), "--device", "cpu"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().out.splitlines()[-1] == "the page is closed"
+    assert len(seen) == 1
+    assert not seen[0].exists()
+
+
 def test_what_cannot_be_served_is_refused(checkpoint, shapes):
     Path("empty").mkdir()
     Path("text.pth").write_text("no checkpoint")
@@ -86,6 +113,8 @@ def test_a_checkpoint_of_another_config_is_refused(checkpoint):
         ["w.pth", "--queue", "0"],
         ["w.pth", "--max-mb", "0"],
         ["w.pth", "--max-megapixels", "-1"],
+        ["w.pth", "--max-network-megapixels", "0"],
+        ["w.pth", "--name", "https://page.example"],
     ],
 )
 def test_words_that_make_no_sense_show_the_usage(words, capsys):

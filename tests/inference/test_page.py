@@ -1,8 +1,10 @@
 """The page of tools/serve.py, asked over HTTP as a browser would: answers, downloads, limits and refusals."""
 
+import asyncio
 import io
 import json
 import os
+import socket
 import struct
 import zlib
 from pathlib import Path
@@ -10,15 +12,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio>=6.31,<7'")
 
+from httpx import Client
 from PIL import Image
 from runs import finder_of, free_port
 from visitors import RefusedError, Visitor, together
 
 from maxvit_mm.inference.page.answers import Answers
-from maxvit_mm.inference.page.folder import Folder
+from maxvit_mm.inference.page.door import WORDS, Door
+from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
@@ -142,6 +147,33 @@ def test_what_cannot_be_explained_gets_a_sentence(visitor, photo, number, place,
     assert said in str(refused.value)
 
 
+CRAFTED = [
+    *[
+        ("explain", (None, 0, "", stage, ["grid"]), "the stages 1 to 4")
+        for stage in (0, 99, -1, None, "2", [])
+    ],
+    *[("explain", (None, 0, "", 1, kinds), "Choose among block, ") for kinds in (["none"], 7, "grid", [[]])],
+    ("explain", (None, 0, "", 1, None), "choose a map or more"),
+    *[("explain", (None, number, "", 1, ["grid"]), "Nothing is shown") for number in (1.0, True, [0], 10**9)],
+    *[("explain", (None, 0, place, 1, ["grid"]), "is no place") for place in ([1], "1" + " " * 50_000 + "x")],
+    *[("show", (None, score, NAMES), "from 0 to 1") for score in (None, "x", [], 2, -1e300)],
+    *[("show", (None, 0.3, names), "Choose among disk, ") for names in (["none"], 7, "disk", [{}])],
+    *[("example", ("index", index), "Choose one of the examples") for index in (10**9, -1, "0", None)],
+    *[("point", ("index", index), "Click a place") for index in (None, 3, [1], ["a", 2], [1, 1e300])],
+]
+
+
+@pytest.mark.parametrize(("what", "words", "said"), CRAFTED, ids=map(str, range(len(CRAFTED))))
+def test_what_no_component_would_say_gets_a_sentence(visitor, photo, what, words, said):
+    visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES)
+    event = None
+    if what in ("example", "point"):
+        words, event = (None,) * (what == "point"), {"index": words[1], "value": None}
+    with pytest.raises(RefusedError) as refused:
+        visitor.ask(what, *words, event=event)
+    assert said in str(refused.value)
+
+
 def test_nothing_is_shown_or_explained_before_an_image_is_sent(visitor):
     assert "this one is gone: send it again" in values(visitor.ask("show", None, 0.3, NAMES))[0]
     with pytest.raises(RefusedError, match="Send an image first"):
@@ -178,6 +210,32 @@ def test_what_is_no_usable_image_gets_a_sentence_and_no_network(visitor, calls, 
     assert calls == []
 
 
+def test_an_image_of_which_the_network_would_see_too_much_gets_a_sentence(
+    finder, visitor, calls, monkeypatch
+):
+    monkeypatch.setattr(finder.detector, "most_pixels", 64 * 50)
+    wide = values(visitor.find("wide.png", encoded(66, 50), 0.0, NAMES))[SAID]
+    assert "wide.png is 66x50 pixels, of which the network sees 66x50, 0.0033 million in all" in wide
+    assert "it takes 0.0032 million here: make it smaller" in wide
+    assert calls == []
+    assert "fits.png, 64x50" in values(visitor.find("fits.png", encoded(64, 50), 0.0, NAMES))[SAID]
+
+
+def test_an_image_that_memory_cannot_hold_gets_a_sentence(finder, visitor, photo, monkeypatch):
+    visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES)
+    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.empty(2**50))
+    with pytest.raises(RefusedError, match="too large for the memory"):
+        visitor.ask("explain", None, 0, "", 2, ["grid"])
+    said = values(visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES))[SAID]
+    assert "too large for the memory of the device: make it smaller" in said
+
+
+def test_another_fault_of_the_network_is_not_taken_for_a_lack_of_memory(finder, photo, monkeypatch):
+    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        finder.find(photo, photo.name)
+
+
 def test_a_file_above_the_limit_is_turned_away(visitor):
     with pytest.raises(RefusedError, match=r"this has 500\d\d\d bytes, and the page takes 410000"):
         visitor.upload("large.bmp", bytes(500_000))
@@ -187,6 +245,32 @@ def test_a_file_above_the_limit_is_turned_away(visitor):
     assert (endless.status_code, endless.text) == (411, "say how long it is")
     words = visitor.client.post("/gradio_api/queue/join", content=b'"' + bytes(200_000) + b'"')
     assert words.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["upload", "queue/join", "cancel"])
+def test_a_body_in_chunks_is_turned_away_though_its_head_states_a_length(visitor, path):
+    url = visitor.client.base_url
+    head = f"POST /gradio_api/{path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: 4\r\n"
+    with socket.create_connection((url.host, url.port), timeout=60) as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 411 ")
+
+
+def test_words_that_go_on_beyond_their_limit_are_not_read_to_the_end(tmp_path):
+    read, said = [], []
+
+    async def receive():
+        read.append(1)
+        return {"type": "http.request", "body": bytes(WORDS // 4), "more_body": True}
+
+    async def send(message):
+        said.append(message)
+
+    head = [(b"host", b"localhost"), (b"content-length", b"4")]
+    asked = dict(type="http", method="POST", path="/gradio_api/queue/join", headers=head)
+    asyncio.run(Door(None, 10, Folder(tmp_path, 10), ["localhost"])(asked, receive, send))
+    assert said[0]["status"] == 413
+    assert len(read) == 5
 
 
 def test_taking_the_image_away_empties_the_page(visitor, photo):
@@ -261,10 +345,27 @@ def test_addresses_that_the_page_does_not_need_are_closed(visitor, address):
     ]:
         assert client.request(method, path, json={}).status_code == 404, path
     assert client.post("/gradio_api/queue/join", content=b"{").status_code == 400
-    assert client.get("/", headers={"Host": "elsewhere.example"}).status_code == 403
+    for host in ("elsewhere.example", "[", ""):
+        assert client.get("/", headers={"Host": host}).status_code == 403, host
     assert client.get("/", headers={"Origin": "http://elsewhere.example"}).status_code == 403
     page = client.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_server_with_https_before_the_page_keeps_the_name_that_the_page_was_told(finder, host):
+    port = free_port()
+    passed_on = {"Host": "page.example", "X-Forwarded-Proto": "https"}
+    with (
+        serving(finder, host, port, 0.3, waiting=1, names=["Page.Example"]),
+        Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        config = client.get("/config", headers={**passed_on, "Origin": "https://page.example"})
+        assert config.json()["root"] == "https://page.example"
+        rewritten = {**passed_on, "Host": f"127.0.0.1:{port}", "Origin": "https://page.example"}
+        assert client.get("/config", headers=rewritten).status_code == 403
+        assert client.get("/", headers={"Host": "elsewhere.example"}).status_code == 403
+        assert client.get("/").status_code == 200
 
 
 def test_many_at_once_are_answered_or_told_that_the_queue_is_full(address, photo):
@@ -298,7 +399,7 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
 
 
 def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finder):
-    folder = Folder(tmp_path, most=2500)
+    folder = Folder(tmp_path, most=2 * BLOCK)  # a small file takes a block as well
     (tmp_path / "example.png").write_bytes(bytes(5000))
     folder.keep()
     files = [folder.new() / "picture.png" for _ in range(4)]

@@ -11,9 +11,11 @@ from typing import Any
 
 import gradio as gr
 
+from ...network.variants import STRIDES
 from ..attention_pictures import save
 from ..explaining import GRADIENTS, KINDS, Place
 from ..looking import Found
+from .checks import one_of, place_of, refusal, score_of, some_of
 from .finder import Finder
 from .finding import Finding
 from .folder import Folder
@@ -21,6 +23,8 @@ from .folder import Folder
 FEW = 12  # classes that have a switch each; of more, a visitor chooses some from a list
 WELCOME = "Drop an image, paste one or take one with the camera."
 FORGOTTEN = "The page keeps an image for an hour at most, and this one is gone: send it again."
+STAGES = range(1, len(STRIDES) + 1)
+WRITTEN = 30  # letters of a place
 PLACE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*[,; ]\s*(\d+(?:\.\d*)?)\s*")
 
 
@@ -51,8 +55,8 @@ class Answers:
         """What was found, as the slider and the switches have it."""
         if finding is None:
             return self.nothing(FORGOTTEN)
-        names = wanted if len(self.names) <= FEW else wanted or self.names
-        shown = finding.shown(float(score), set(names))
+        lowest, names = score_of(score), some_of(wanted, self.names)
+        shown = finding.shown(lowest, names if names or len(self.names) <= FEW else self.names)
         picture, results = finding.write(self.folder.new(), self.finder.classes, self.finder.draw, shown)
         said = summary(finding, shown)
         objects = [(object_name(finding, number), number) for number in shown]
@@ -67,22 +71,24 @@ class Answers:
 
     def example(self, event: gr.SelectData) -> str:
         """The image that was chosen, as if it had been sent."""
-        return str(self.examples[event.index])
+        return str(one_of(event.index, self.examples, "Choose one of the examples."))
 
     def point(self, finding: Finding | None, event: gr.SelectData) -> str:
         """Where the picture was clicked, in the image's pixels."""
         if finding is None:
             raise refusal(FORGOTTEN)
-        x, y = finding.place(*event.index)
+        x, y = finding.place(*place_of(event.index))
         return f"{x:.0f},{y:.0f}"
 
     def explain(self, finding: Finding | None, number: Any, place: Any, stage: Any, kinds: Any) -> Any:
         """The picture of where it looked."""
         if finding is None:
             raise refusal("Send an image first.")
-        at = place_for(finding, number, place)
-        known = [kind for kind in KINDS if kind in kinds and (isinstance(at, Found) or kind not in GRADIENTS)]
-        if kinds and not known:
+        at, chosen = place_for(finding, number, place), some_of(kinds, KINDS)
+        if stage not in STAGES:
+            raise refusal(f"Choose one of the stages {STAGES[0]} to {STAGES[-1]}.")
+        known = [kind for kind in chosen if isinstance(at, Found) or kind not in GRADIENTS]
+        if chosen and not known:
             raise refusal(
                 "Grad-CAM and HiResCAM explain an object's score: choose an object, or another map."
             )
@@ -98,13 +104,13 @@ class Answers:
 def place_for(finding: Finding, number: Any, place: Any) -> Place:
     """What is looked from: a place where one is written, or else an object."""
     if place:
-        written = PLACE.fullmatch(str(place))
+        text = str(place)
+        written = PLACE.fullmatch(text) if len(text) <= WRITTEN else None
         if written is None:
-            raise refusal(f"{place!r} is no place: write it as 120,80 (x,y).")
+            raise refusal(f"{text[:WRITTEN]!r} is no place: write it as 120,80 (x,y).")
         return float(written[1]), float(written[2])
-    if number not in range(len(finding.found)):
-        raise refusal("Nothing is shown: lower the score, or click a place in the image.")
-    return finding.object(number)
+    nothing = "Nothing is shown: lower the score, or click a place in the image."
+    return finding.object(one_of(number, range(len(finding.found)), nothing))
 
 
 def object_name(finding: Finding, number: int) -> str:
@@ -124,7 +130,3 @@ def summary(finding: Finding, shown: Sequence[int]) -> str:
 def as_status(text: str) -> str:
     """Text as an element whose changes screen readers read out."""
     return f'<p role="status">{html.escape(text)}</p>'
-
-
-def refusal(why: str) -> gr.Error:
-    return gr.Error(why, title="This cannot be shown", print_exception=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,7 @@ READ = re.compile(
     r"|/gradio_api/(info/?|app_id/?|startup-events|upload_progress|queue/data|heartbeat/\w+|file=.+)"
 )
 WRITE = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset)/?")
+LENGTH = re.compile("[0-9]{1,18}")
 FORM = 10_000  # bytes around a file that is uploaded
 WORDS = 100_000  # bytes of any other body: what the page's components say
 # The browser asks nobody else for anything, whatever Gradio's page names.
@@ -60,8 +62,10 @@ class Door:
             return  # the page has no websockets
         refusal = self.refusal(scope)
         if refusal is None and scope["path"].startswith("/gradio_api/queue/join"):
-            body = await whole(receive)
-            refusal, receive = self.refusal_of_words(body), again(body, receive)
+            body = await whole(receive, WORDS)
+            refusal, receive = self.refusal_of_words(body), again(body or b"", receive)
+        if refusal is None and scope["path"].startswith(UPLOAD):
+            await run_in_threadpool(self.folder.tidy)  # it walks through the folder
         if refusal is not None:
             await PlainTextResponse(refusal.why, refusal.status)(scope, receive, send)
             return
@@ -80,7 +84,7 @@ class Door:
         """By what the head of a request says."""
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
-        if self.names is not None and urlsplit(f"//{host}").hostname not in self.names:
+        if self.names is not None and machine(host) not in self.names:
             return Refusal(403, f"this page is not {host}")
         if headers.get("origin", f"http://{host}").partition("://")[2] != host:
             return Refusal(403, "another page may not use this one")
@@ -92,12 +96,11 @@ class Door:
             return Refusal(404, "there is nothing here")
         most = self.most + FORM if path.startswith(UPLOAD) else WORDS
         length = headers.get("content-length", "")
-        if not length.isdigit():
+        # Of a body in chunks the length is not known, whatever else its head states.
+        if "transfer-encoding" in headers or not LENGTH.fullmatch(length):
             return Refusal(411, "say how long it is")
         if int(length) > most:
             return Refusal(413, f"this has {length} bytes, and the page takes {most}")
-        if path.startswith(UPLOAD):
-            self.folder.tidy()
         return None
 
     def is_own(self, path: str) -> bool:
@@ -107,8 +110,10 @@ class Door:
         except (OSError, ValueError):  # too long, or not a path at all
             return False
 
-    def refusal_of_words(self, body: bytes) -> Refusal | None:
+    def refusal_of_words(self, body: bytes | None) -> Refusal | None:
         """A file that a visitor names is one that was uploaded; Gradio would fetch an address."""
+        if body is None:
+            return Refusal(413, f"this has more than {WORDS} bytes")
         try:
             words = json.loads(body)
         except (ValueError, RecursionError):
@@ -131,14 +136,23 @@ def paths_in(node: Any) -> Iterator[str]:
             waiting += each
 
 
-async def whole(receive: Receive) -> bytes:
-    """A body, which has as many bytes as its head said at most."""
+def machine(host: str) -> str | None:
+    """The name in a Host header, without the port; None where it is no name."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # a bracket that stays open
+        return None
+
+
+async def whole(receive: Receive, most: int) -> bytes | None:
+    """A body, or None of one that has more bytes than it may, whatever its head said."""
     body = b""
-    while True:
+    while len(body) <= most:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body", False):
-            return body
+            break
+    return body if len(body) <= most else None
 
 
 def again(body: bytes, receive: Receive) -> Receive:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -51,10 +51,8 @@ class Finder:
         with self.lock:
             frame = read_upload(file, name, self.detector.decoder, self.limits)
             start = time.monotonic()
-            try:
+            with enough_memory():
                 ((_, found),) = self.detector.look_at([frame])
-            except torch.OutOfMemoryError as error:
-                raise ValueError(TOO_LARGE) from error
             return Finding(frame, found, time.monotonic() - start)
 
     def attention(self, finding: Finding, at: Place, kinds: Sequence[str], stage: int) -> Figure:
@@ -68,12 +66,26 @@ class Finder:
         if not kinds:
             raise ValueError("choose a map or more")
         image = finding.frame.image
-        with self.lock:
-            try:
-                maps = explain(self.looker, self.looker.look(image), at, kinds, stage)
-            except torch.OutOfMemoryError as error:
-                raise ValueError(TOO_LARGE) from error
+        with self.lock, enough_memory():
+            maps = explain(self.looker, self.looker.look(image), at, kinds, stage)
         return picture(image, at, maps, f"Where the detector looked from {described(at)}")
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say it in a sentence where memory, of a GPU or of the machine, is not enough for an image.
+
+    Raises:
+        ValueError: says so.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # PyTorch has a kind of error of its own for GPUs alone.
+        kinds = (MemoryError, torch.OutOfMemoryError)
+        if isinstance(error, kinds) or "DefaultCPUAllocator" in str(error):
+            raise ValueError(TOO_LARGE) from error
+        raise
 
 
 def described(at: Place) -> str:

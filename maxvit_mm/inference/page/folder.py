@@ -7,13 +7,15 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
+BLOCK = 4096  # bytes of a disk that a file takes at least, however small it is
+
 
 class Folder:
     """Files that come and go.
 
     Args:
         path: of the folder.
-        most: bytes of all files. Beyond them the oldest are deleted.
+        most: bytes of all files, each counted as a block at least. Beyond them the oldest are deleted.
     """
 
     def __init__(self, path: Path, most: int):
@@ -42,7 +44,7 @@ class Folder:
                         stat = file.stat()
                     except FileNotFoundError:  # Gradio deletes old files as well
                         continue
-                    sizes[file] = (stat.st_mtime, stat.st_size)
+                    sizes[file] = (stat.st_mtime, max(stat.st_size, BLOCK))
             total = sum(size for _, size in sizes.values())
             for file in sorted(sizes, key=lambda each: sizes[each]):
                 if total <= self.most:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from .answers import FEW, WELCOME, Answers, as_status
+from .answers import FEW, STAGES, WELCOME, WRITTEN, Answers, as_status
 from .finder import Finder
 from .finding import COUNTED
 from .folder import Folder
@@ -103,9 +103,9 @@ class Page:
                 self.map_of = gr.Image(show_label=False, interactive=False, buttons=[], height=240)
                 self.object = gr.Dropdown([], label="Look from the box of an object", interactive=True)
                 place = "or from a place: click the picture above, or write x,y in pixels"
-                self.place = gr.Textbox(label=place, max_lines=1, max_length=30)
+                self.place = gr.Textbox(label=place, max_lines=1, max_length=WRITTEN)
             with gr.Column(scale=3, min_width=280):
-                stages = [(f"Stage {stage}", stage) for stage in (1, 2, 3, 4)]
+                stages = [(f"Stage {stage}", stage) for stage in STAGES]
                 self.stage = gr.Radio(stages, value=3, label="Which stage's layers")
                 chosen = ["grid", "rollout", "local"]
                 self.kinds = gr.CheckboxGroup(list(MAPS.items()), value=chosen, label="Maps")
@@ -132,6 +132,7 @@ class Page:
             self.answers.show,
             [self.finding, *filters],
             shown,
+            preprocess=False,  # the answers check what they are given
             show_progress="hidden",
             trigger_mode="always_last",
             concurrency_limit=2,

@@ -26,7 +26,13 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @contextmanager
 def serving(
-    finder: Finder, host: str, port: int, score: float, waiting: int, examples: Sequence[Path] = ()
+    finder: Finder,
+    host: str,
+    port: int,
+    score: float,
+    waiting: int,
+    examples: Sequence[Path] = (),
+    names: Sequence[str] = (),
 ) -> Iterator[str]:
     """Show the page while the block runs; gives its address.
 
@@ -35,6 +41,8 @@ def serving(
         score: where the slider starts.
         waiting: requests that wait for their turn, at most; others are told to come again.
         examples: images that a visitor may choose.
+        names: by which visitors may call the machine, beside its own. Where it listens for others, they may
+            call it as they like, unless there are some.
 
     Raises:
         ValueError: where the port is taken, or the host is none of this machine's.
@@ -45,7 +53,8 @@ def serving(
         folder = Folder(Path(name), UPLOADS * limits.bytes)
         with told(environment(folder.path, host)):
             page = Page(finder, score, folder, examples)
-            door = Middleware(Door, most=limits.bytes, folder=folder, names=LOCAL if host in LOCAL else None)
+            known = {host, *LOCAL, *map(str.lower, names)} if names or host in LOCAL else None
+            door = Middleware(Door, most=limits.bytes, folder=folder, names=known)
             page.blocks.queue(max_size=waiting, api_open=False)
             try:
                 _, address, _ = page.blocks.launch(
