@@ -72,7 +72,7 @@ def pooled(extractor: Any, maps: Sequence[Tensor], rois: Tensor, image: Tensor) 
     numbered = torch.cat([image[:, None].to(rois), rois], 1)
     levels = extractor.map_roi_levels(numbered, len(layers))
     parts = []
-    for level, (layer, features) in enumerate(zip(layers, maps, strict=False)):
+    for level, (layer, features) in enumerate(zip(layers, maps[: len(layers)], strict=True)):
         which = (levels == level).nonzero()[:, 0]
         parts.append(
             roi_align(

@@ -64,13 +64,13 @@ def write_onnx(graph: Any, path: Path, opset: int, about: Mapping[str, Any]) -> 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are not needed here."""
+    """Without the exporter's remarks on itself and on packages that are not needed here; ours are shown."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = registration.level
     registration.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", module=r"(?!maxvit_mm\b)")
             yield
     finally:
         registration.setLevel(before)
