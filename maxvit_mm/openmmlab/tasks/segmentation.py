@@ -10,7 +10,14 @@ from mmengine.config import Config
 
 from ...data.folder import DataError, Folder
 from ...data.survey import Survey
+from ..titles import draw_with
 from .task import Task
+
+PICTURES = "maxvit_mm.openmmlab.semantic_pictures."
+TITLED = {
+    "SegVisualizationHook": PICTURES + "TitledMapsHook",
+    "SegLocalVisualizer": PICTURES + "TitledMapsVisualizer",
+}
 
 
 class Segmentation(Task):
@@ -32,13 +39,11 @@ class Segmentation(Task):
         """Nothing that MMSegmentation's parts do not see to."""
 
     def title_pictures(self, cfg: Config) -> None:
-        from ..pictures import title_pictures
-
-        title_pictures(cfg)
+        draw_with(cfg, TITLED)
 
     def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
         hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", "SegVisualizationHook")
+        hook.setdefault("type", TITLED["SegVisualizationHook"])
         hook.update(draw=True, interval=1)
         if show:
             hook.update(show=True, wait_time=seconds)
