@@ -22,8 +22,8 @@ def draw_with(cfg: Config, stand_ins: Mapping[str, str]) -> None:
     """
     hooks = cfg.get("default_hooks") or {}
     for part in (hooks.get("visualization"), cfg.get("visualizer")):
-        name = str((part or {}).get("type")).removeprefix("mmdet.").removeprefix("mmseg.")
-        if part and name in stand_ins:
+        scope, _, name = str((part or {}).get("type")).rpartition(".")
+        if part and name in stand_ins and scope in ("", "mmdet", "mmseg", "mmpretrain"):
             part["type"] = stand_ins[name]
 
 

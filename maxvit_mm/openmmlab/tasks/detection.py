@@ -30,6 +30,9 @@ class Detection(Task):
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder:
         return inspect(root, trains_masks(cfg), splits, decoder_of(cfg), filter_of(cfg))
 
+    def look(self, root: Path) -> CocoFolder:
+        return inspect(root, masks=True)
+
     def find_split(self, root: Path, name: str) -> Path | None:
         return find_annotations(root, name)
 
