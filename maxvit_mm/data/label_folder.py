@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .coco_folder import DataError
+from .folder import DataError
 from .images_on_disk import Decoder
 from .label_legend import FILES, LegendOfFolder, read_legend
 from .label_pairs import find_pairs, looked_for
@@ -74,11 +74,6 @@ class LabelFolder:
 
 def share(pixels: int, split: LabelSplit) -> str:
     return f"{pixels / max(1, sum(split.per_class)):.2%}"
-
-
-def has_pairs(root: Path, names: Sequence[str] = ("train", "val")) -> bool:
-    """Whether a folder has images and label images under one of the known names."""
-    return any(find_pairs(root, name) is not None for name in names)
 
 
 def inspect_labels(

@@ -52,19 +52,32 @@ class Pairs(NamedTuple):
         return self.list_file is not None
 
 
-def find_pairs(root: Path, split: str) -> Pairs | None:
-    """The pairs of a split; None where no two folders of a known layout are there."""
+def find_folders(root: Path, split: str) -> tuple[Path, Path, Path | None] | None:
+    """The images and label images of a split, and the list of its names if there is one; not looked into.
+
+    Returns:
+        None where no two folders of a known layout are there.
+    """
     for images, labels in LAYOUTS:
         for alias in ALIASES[split]:
             folders = root / images.format(alias), root / labels.format(alias)
             if all(folder.is_dir() for folder in folders):
-                return matched(*folders)
+                return *folders, None
     for labels in VOC_LABELS:
         for alias in ALIASES[split]:
             file = root / VOC_LIST.format(alias)
             if (root / VOC_IMAGES).is_dir() and (root / labels).is_dir() and file.is_file():
-                return listed(root / VOC_IMAGES, root / labels, file)
+                return root / VOC_IMAGES, root / labels, file
     return None
+
+
+def find_pairs(root: Path, split: str) -> Pairs | None:
+    """The pairs of a split; None as `find_folders` says."""
+    found = find_folders(root, split)
+    if found is None:
+        return None
+    images, labels, file = found
+    return matched(images, labels) if file is None else listed(images, labels, file)
 
 
 def looked_for(split: str) -> str:
