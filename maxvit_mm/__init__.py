@@ -3,8 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-from .openmmlab import mmcv_ops
+from .openmmlab import mmcv_ops, torchvision_import
 
+torchvision_import.guard()  # before anything imports `torchvision`
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 
 from . import fast, moved  # noqa: E402
