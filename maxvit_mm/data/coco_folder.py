@@ -15,6 +15,7 @@ from .class_table import class_table
 from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
 from .coco_geometry import area_remarks, mask_problems
+from .folder import DataError
 from .image_sentences import image_problems, image_remarks
 from .images_on_disk import Decoder, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
@@ -26,10 +27,6 @@ ANNOTATIONS = (
     *("{}.json", "instances_{}.json", "{}/_annotations.coco.json", "{}/annotations.json"),
 )
 IMAGES = ("{}2017", "{}", "images/{}2017", "images/{}", "images", ".")
-
-
-class DataError(ValueError):
-    """Data that cannot work; the message names everything that is wrong with it."""
 
 
 @dataclass(frozen=True)

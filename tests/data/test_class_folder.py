@@ -6,7 +6,7 @@ from PIL import Image
 
 from maxvit_mm.data.class_folder import inspect_classes
 from maxvit_mm.data.class_listing import KEPT, list_split
-from maxvit_mm.data.coco_folder import DataError
+from maxvit_mm.data.folder import DataError
 
 rng = np.random.default_rng(0)
 
