@@ -10,7 +10,9 @@ mmcv_ops.install()  # before anything imports `mmcv.ops`
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
     float_regions,
+    fused,
     hooks,
+    late,
     layer_decay,
     resumed_schedule,
     watching,
@@ -24,7 +26,9 @@ __all__ = [
     "__version__",
     "fast",
     "float_regions",
+    "fused",
     "hooks",
+    "late",
     "layer_decay",
     "moved",
     "resumed_schedule",
