@@ -32,7 +32,10 @@ class Late:
 
     def read(self) -> dict[str, float]:
         """The numbers; waits for the step that they are of, and for no later one."""
-        found = {name: float(value) for name, value in self.numbers.items()}
+        found = {
+            name: float(value.detach() if isinstance(value, Tensor) else value)
+            for name, value in self.numbers.items()
+        }
         if self.is_there is not None:
             self.is_there.synchronize()
             found.update(zip(self.names, self.copy.numpy().tolist(), strict=True))
