@@ -121,9 +121,7 @@ class Predictor(ABC, Generic[Result]):
         for frame, found in self.look_at(frames_from(source, self.decoder, recursive, complain), complain):
             yield frame.image, found
 
-    def look_at(
-        self, frames: Iterable[Frame], complain: Complain = refuse
-    ) -> Iterator[tuple[Frame, Result]]:
+    def look_at(self, frames: Iterable[Frame], complain: Complain = refuse) -> Iterator[tuple[Frame, Result]]:
         """The results of frames, in their order."""
         prepared = ahead(self._prepared(frames, complain), AHEAD * self.batch_size)
         return ahead(self._found(prepared), AHEAD * self.batch_size)

@@ -12,11 +12,12 @@ import supervision as sv
 from ..coco_results import CocoResults
 from ..known_classes import Classes
 from ..looking import Found
-from ..outputs import COLUMNS, rows, safe_name, save
+from ..object_outputs import COLUMNS, object_rows
+from ..outputs import safe_name, save
 from ..pictures import Drawing, enlargement
 from ..sources import Frame
 
-COUNTED = ("#", *COLUMNS[2:8])  # of a table: the object's number, and its class, score and box
+COUNTED = ("#", *COLUMNS[:-1])  # of a table: the object's number, and its class, score and box
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,10 @@ class Finding:
 
     def table(self, shown: Sequence[int]) -> list[list[object]]:
         """A row of `COUNTED` for each object; numbers are those of `found`, from 1."""
-        lines = rows(self.frame, self.of(shown))
+        lines = object_rows(self.of(shown))
         return [
             [i + 1, name, f"{score:.3f}", *box]
-            for i, (_, _, name, score, *box, _) in zip(shown, lines, strict=True)
+            for i, (name, score, *box, _) in zip(shown, lines, strict=True)
         ]
 
     def object(self, number: int) -> Found:
