@@ -164,7 +164,8 @@ def refuse_options(args: argparse.Namespace, without: Collection[str], task: str
     """Refuse options that mean nothing for a task."""
     odd = [f"--{name.replace('_', '-')}" for name in given(args, sorted(without))]
     if odd:
-        raise SystemExit(f"the checkpoint is for {task}, which has no {' and no '.join(odd)}: leave it out")
+        it = "it" if len(odd) == 1 else "them"
+        raise SystemExit(f"the checkpoint is for {task}, which has no {' and no '.join(odd)}: leave {it} out")
 
 
 def look(predictor: Predictor, sources: list[Source], outputs: Outputs, complain: Complain) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from ..openmmlab.tasks import task_of
@@ -21,10 +21,15 @@ OF_TILES = frozenset(("tile", "overlap"))
 
 
 class Service(NamedTuple):
-    """A row of `BY_TASK`; `without` are the options of `tools/predict.py` that mean nothing for the task."""
+    """A row of `BY_TASK`.
+
+    Attributes:
+        outputs: made of a folder and a predictor.
+        without: options of `tools/predict.py` that mean nothing for the task.
+    """
 
     predictor: type[Predictor]
-    outputs: type[Outputs]
+    outputs: Callable[..., Outputs[Any]]
     without: Collection[str] = frozenset()
 
 

@@ -38,12 +38,13 @@ class ClassOutputs(Outputs[sv.Classifications]):
         self.best: Counter[str] = Counter()  # images, by their best class
 
     def record(self, frame: Frame, found: sv.Classifications) -> None:
+        best = best_of(found)
         said = [
             {"number": label, "name": self.classes.names[label], "probability": round(probability, 5)}
-            for label, probability in best_of(found)
+            for label, probability in best
         ]
         self.results.add(frame, classes=said)
-        self.best[said[0]["name"]] += 1
+        self.best[self.classes.names[best[0][0]]] += 1
 
     def rows(self, frame: Frame, found: sv.Classifications) -> list[list[object]]:
         return [
@@ -62,7 +63,7 @@ class ClassDrawing:
         self.classes = classes
 
     def __call__(self, image: np.ndarray, found: sv.Classifications) -> np.ndarray:
-        """A new picture, [height, width, 3] in BGR, with the image at its left, `larger` where it is small."""
+        """A new picture, [height, width, 3] in BGR: the image, made `larger`, and the legend."""
         lines = [
             Line(self.classes.names[label], probability, self.classes.palette[label])
             for label, probability in best_of(found)
@@ -72,7 +73,5 @@ class ClassDrawing:
 
 def best_of(found: sv.Classifications) -> list[tuple[int, float]]:
     """The numbers of the best classes, and their probabilities."""
-    probabilities = np.asarray(found.confidence)
-    return [(int(label), float(each)) for label, each in zip(found.class_id, probabilities, strict=True)][
-        :TOP
-    ]
+    labels, probabilities = found.class_id[:TOP], np.asarray(found.confidence)[:TOP]
+    return [(int(label), float(each)) for label, each in zip(labels, probabilities, strict=True)]

@@ -13,7 +13,7 @@ from .sources import Frame
 
 
 class ImageResults:
-    """A file that grows as images are looked at, so that memory does not: `with ImageResults(...) as results`.
+    """A file that grows as images are looked at, and memory does not: `with ImageResults(...) as results`.
 
     It holds `classes`, their names in the order of their numbers, and `images`, an entry for each.
     """

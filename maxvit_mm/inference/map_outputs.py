@@ -35,9 +35,8 @@ class MapOutputs(Outputs[np.ndarray]):
     columns = ("file", "frame", *COLUMNS)
 
     def __init__(self, folder: Path, segmenter: Segmenter, pictures: bool = True, table: bool = False):
-        super().__init__(
-            folder, segmenter.classes, MapDrawing(segmenter.classes) if pictures else None, table
-        )
+        draw = MapDrawing(segmenter.classes) if pictures else None
+        super().__init__(folder, segmenter.classes, draw, table)
         self.results: ImageResults = ImageResults(folder / RESULTS, segmenter.classes)
         self.pixels: Counter[int] = Counter()  # by class
         self.all = 0
@@ -45,13 +44,14 @@ class MapOutputs(Outputs[np.ndarray]):
     def record(self, frame: Frame, found: np.ndarray) -> None:
         file = self.file_of(frame)
         write_map(file, found, self.classes)
+        rows = self.rows(frame, found)
         said = [
             {"number": label, "name": name, "pixels": pixels, "share": share}
-            for name, label, pixels, share in self.rows(frame, found)
+            for name, label, pixels, share in rows
         ]
         where = file.relative_to(self.folder).as_posix()
         self.results.add(frame, label_map=where, classes=said)
-        self.pixels.update({each["number"]: each["pixels"] for each in said})
+        self.pixels.update({label: pixels for _, label, pixels, _ in rows})
         self.all += found.size
 
     def rows(self, frame: Frame, found: np.ndarray) -> list[tuple[str, int, int, float]]:
@@ -83,7 +83,7 @@ class MapDrawing:
         self.colours = np.array(classes.palette, np.uint8)[:, ::-1]
 
     def __call__(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """A new picture, [height, width, 3] in BGR, with the image at its left, `larger` where it is small."""
+        """A new picture, [height, width, 3] in BGR: the image, made `larger`, and the legend."""
         picture, times = larger(image)
         lines = [
             Line(self.classes.names[label], share, self.classes.palette[label])

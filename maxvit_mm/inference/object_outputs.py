@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +73,10 @@ class ObjectOutputs(Outputs[sv.Detections]):
 
     def notes(self) -> Iterator[str]:
         if self.full and self.detector.tile is None:
+            images, where = sum(self.full.values()), shorten(list(self.full), 3)
             yield (
-                f"the config finds {self.detector.most} objects an image at most, which "
-                f"{sum(self.full.values())} images reach (in {shorten(list(self.full), 3)}): --tile finds more"
+                f"the config finds {self.detector.most} objects an image at most, which {images} images reach "
+                f"(in {where}): --tile finds more"
             )
         if self.results.unknown:
             lost = shorten(list(self.results.unknown), 3)

@@ -102,9 +102,9 @@ class Predictor(ABC, Generic[Result]):
     def refuse_other_task(self, opened: Opened) -> None:
         task = task_of(opened.config)
         if task.name != self.task:
-            right = f"maxvit_mm.{task.trained.capitalize()}"
             raise CheckpointError(
-                f"{opened.source} is a {task.trained} and no {type(self).__name__.lower()}: open it with {right}"
+                f"{opened.source} is a {task.trained} and no {type(self).__name__.lower()}: open it with "
+                f"maxvit_mm.{task.trained.capitalize()}"
             )
 
     def __call__(
