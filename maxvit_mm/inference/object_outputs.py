@@ -75,8 +75,8 @@ class ObjectOutputs(Outputs[sv.Detections]):
         if self.full and self.detector.tile is None:
             images, where = sum(self.full.values()), shorten(list(self.full), 3)
             yield (
-                f"the config finds {self.detector.most} objects an image at most, which {images} images reach "
-                f"(in {where}): --tile finds more"
+                f"the config finds {self.detector.most} objects an image at most, which {images} images "
+                f"reach (in {where}): --tile finds more"
             )
         if self.results.unknown:
             lost = shorten(list(self.results.unknown), 3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from .coco_by_name import SUMMARY
+from .quiet import quiet_libraries
 
 # How messages begin that are for the log file: hundreds of lines before the first step.
 FOR_THE_FILE = (
@@ -29,8 +28,6 @@ FOR_THE_FILE = (
     "Since `metrics` is an empty dict",
     "The prefix is not set in metric class",
 )
-# How warnings of libraries begin that say nothing to whoever trains: they are for who writes their parts.
-HUSHED = ("``build_loss`` would be deprecated", "Default ``avg_non_ignore`` is False", "The draw is False")
 
 
 class TrainingRunner(Runner):
@@ -40,9 +37,7 @@ class TrainingRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> Runner:
-        with warnings.catch_warnings():
-            for message in HUSHED:
-                warnings.filterwarnings("ignore", message=re.escape(message))
+        with quiet_libraries():
             return super().from_cfg(cfg)
 
     def build_logger(self, *arguments: Any, **named: Any) -> MMLogger:
