@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ..inference.libraries import need
 from ..weights import CheckpointError, shorten
-from .trained import CHECKPOINT, note_differences, take_words
+from .trained import CHECKPOINT, given, note_differences, refuse_options, take_words
 
 if TYPE_CHECKING:
     from ..inference.outputs import Outputs
@@ -152,20 +152,6 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
     for note in outputs.notes():
         print(f"note: {note}")
     print(f"results are in {out}")
-
-
-def given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
-    """The options of some names that a user gave."""
-    values = {name: getattr(args, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None and value is not False}
-
-
-def refuse_options(args: argparse.Namespace, without: Collection[str], task: str) -> None:
-    """Refuse options that mean nothing for a task."""
-    odd = [f"--{name.replace('_', '-')}" for name in given(args, sorted(without))]
-    if odd:
-        it = "it" if len(odd) == 1 else "them"
-        raise SystemExit(f"the checkpoint is for {task}, which has no {' and no '.join(odd)}: leave {it} out")
 
 
 def look(predictor: Predictor, sources: list[Source], outputs: Outputs, complain: Complain) -> None:

@@ -13,7 +13,7 @@ from .pictures import FONT, letters_of
 
 FEWEST = 5  # lines that there is room for, however low the picture
 LONGEST = 24  # letters of a name; longer ones are cut
-GROUND, TRACK, INK = (32, 32, 32), (64, 64, 64), (235, 235, 235)  # BGR
+GROUND, TRACK, EDGE, INK = (32,) * 3, (64,) * 3, (128,) * 3, (235,) * 3  # BGR
 NUMBER = "100.0 %"
 
 
@@ -57,7 +57,8 @@ def with_legend(picture: np.ndarray, lines: Sequence[Line], names: Sequence[str]
     for row, (name, part, colour) in enumerate(shown):
         top = edge + row * tall
         bgr = colour[::-1]
-        cv2.rectangle(whole, (left, top), (left + letters, top + letters), bgr, -1)
+        for colour_of, filled in ((bgr, cv2.FILLED), (EDGE, thickness)):  # a dark colour shows by its edge
+            cv2.rectangle(whole, (left, top), (left + letters, top + letters), colour_of, filled)
         percent = f"{100 * part:.1f} %"
         write(cut(name), left + swatch, row)
         write(percent, left + inner - width_of(percent), row)

@@ -21,10 +21,10 @@ from PIL import Image
 from runs import finder_of, free_port
 from visitors import RefusedError, Visitor, together
 
-from maxvit_mm.inference.page.answers import Answers
 from maxvit_mm.inference.page.door import WORDS, Door
 from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
+from maxvit_mm.inference.page.object_answers import ObjectAnswers
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
 
@@ -60,8 +60,8 @@ def photo(shapes):
 @pytest.fixture
 def calls(finder, monkeypatch):
     """Each time that the network runs."""
-    seen, run = [], finder.detector.model.test_step
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: (seen.append(1), run(data))[1])
+    seen, run = [], finder.predictor.model.test_step
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: (seen.append(1), run(data))[1])
     return seen
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_usable_image_gets_a_sentence_and_no_network(visitor, calls, 
 def test_an_image_of_which_the_network_would_see_too_much_gets_a_sentence(
     finder, visitor, calls, monkeypatch
 ):
-    monkeypatch.setattr(finder.detector, "most_pixels", 64 * 50)
+    monkeypatch.setattr(finder.predictor, "most_pixels", 64 * 50)
     wide = values(visitor.find("wide.png", encoded(66, 50), 0.0, NAMES))[SAID]
     assert "wide.png is 66x50 pixels, of which the network sees 66x50, 0.0033 million in all" in wide
     assert "it takes 0.0032 million here: make it smaller" in wide
@@ -223,7 +223,7 @@ def test_an_image_of_which_the_network_would_see_too_much_gets_a_sentence(
 
 def test_an_image_that_memory_cannot_hold_gets_a_sentence(finder, visitor, photo, monkeypatch):
     visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES)
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.empty(2**50))
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: torch.empty(2**50))
     with pytest.raises(RefusedError, match="too large for the memory"):
         visitor.ask("explain", None, 0, "", 2, ["grid"])
     said = values(visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES))[SAID]
@@ -231,7 +231,7 @@ def test_an_image_that_memory_cannot_hold_gets_a_sentence(finder, visitor, photo
 
 
 def test_another_fault_of_the_network_is_not_taken_for_a_lack_of_memory(finder, photo, monkeypatch):
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         finder.find(photo, photo.name)
 
@@ -390,7 +390,7 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
     monkeypatch.setattr("maxvit_mm.inference.page.answers.FEW", 3)
     monkeypatch.setattr("maxvit_mm.inference.page.layout.FEW", 3)
     assert switches(NAMES).multiselect
-    answers = Answers(finder, Folder(tmp_path, 10**7), [])
+    answers = ObjectAnswers(finder, Folder(tmp_path, 10**7), [])
     finding = finder.find(photo, photo.name)
     name = finding.object(0).name
     none, one = (answers.show(finding, 0.0, wanted)[2] for wanted in ([], [name]))
