@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,14 +20,18 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 from httpx import Client
 from PIL import Image
 from runs import finder_of, free_port
+from untrained import NAMES as CLASSES
 from visitors import RefusedError, Visitor, together
 
+from maxvit_mm.inference.classifier import Classifier
 from maxvit_mm.inference.page.door import WORDS, Door
 from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
 from maxvit_mm.inference.page.object_answers import ObjectAnswers
+from maxvit_mm.inference.page.pages import finder_of as page_finder
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
+from maxvit_mm.inference.segmenter import Segmenter, shares_of
 
 LIMITS = Limits(bytes=400_000, pixels=300_000)
 NAMES = ["disk", "square", "triangle", "star"]
@@ -396,6 +401,66 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
     none, one = (answers.show(finding, 0.0, wanted)[2] for wanted in ([], [name]))
     assert len(none) == 6
     assert one == [row for row in none if row[1] == name]
+
+
+@contextmanager
+def visit_to(predictor):
+    """A visitor of the page of another task."""
+    port = free_port()
+    with serving(page_finder(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
+        visitor = Visitor(address)
+        yield visitor
+        visitor.client.close()
+
+
+def test_a_segmenters_page_shows_an_overlay_shares_and_the_label_map(segmenter, photo):
+    model = Segmenter(segmenter, device="cpu", most_pixels=64 * 256)
+    ((image, labels),) = model(str(photo))
+    with visit_to(model) as visitor:
+        said, picture, table, picture_file, map_file = values(
+            visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()), list(CLASSES))[1:]
+        )
+        shares = shares_of(labels, 3)
+        assert f"{len(shares)} class" in said
+        assert f" in {photo.name}, {image.shape[1]}x{image.shape[0]} pixels" in said
+        expected = [[CLASSES[label], label, f"{100 * share:.2f} %"] for label, share in shares]
+        assert table["data"] == expected
+        stored = Image.open(io.BytesIO(visitor.get(map_file)))
+        assert stored.mode == "P"
+        np.testing.assert_array_equal(np.asarray(stored), labels)
+        assert visitor.get(picture_file) == visitor.get(picture)
+        drawn = Image.open(io.BytesIO(visitor.get(picture)))
+        assert drawn.width > drawn.height * image.shape[1] // image.shape[0]
+        first = CLASSES[shares[0][0]]
+        _, _, table, _, map_file = values(visitor.ask("show", None, [first]))
+        assert table["data"] == expected[:1]
+        alone = np.asarray(Image.open(io.BytesIO(visitor.get(map_file))))
+        np.testing.assert_array_equal(alone, np.where(labels == shares[0][0], labels, 255))
+        with pytest.raises(RefusedError, match="Choose among ground, disk, square"):
+            visitor.ask("show", None, ["sky"])
+        text = values(visitor.ask("find", visitor.upload("text.jpg", b"a letter"), list(CLASSES)))
+        assert "text.jpg is a text file and no image" in text[1]
+        assert text[2] is None
+        monochrome = visitor.upload("large.png", encoded(601, 500))
+        assert "0.3 million in all" in visitor.ask("find", monochrome, list(CLASSES))[1]
+        assert "explain" not in visitor.numbers
+
+
+def test_a_classifiers_page_shows_the_best_classes(classifier, photo):
+    model = Classifier(classifier, device="cpu", most_pixels=64 * 64)
+    ((_, found),) = model(str(photo))
+    with visit_to(model) as visitor:
+        said, label, file = values(visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()))[1:])
+        best = CLASSES[found.class_id[0]]
+        assert f"{best} ({100 * found.confidence[0]:.1f} %) in {photo.name}, " in said
+        assert label["label"] == best
+        told = {each["label"]: each["confidence"] for each in label["confidences"]}
+        expected = zip(found.class_id, found.confidence.tolist(), strict=True)
+        assert told == pytest.approx({CLASSES[number]: score for number, score in expected}, abs=1e-4)
+        assert Image.open(io.BytesIO(visitor.get(file))).width > 480
+        narrow = values(visitor.ask("find", visitor.upload("narrow.png", encoded(500, 4))))
+        assert "narrow.png is 500x4 pixels, 125 times as long as wide; it takes 100 times" in narrow[1]
+        assert not {"show", "explain"} & set(visitor.numbers)
 
 
 def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finder):

@@ -29,6 +29,7 @@ def images():
 def test_labels_are_those_of_mmsegmentation(test_cfg, images, tmp_path):
     cfg = segmenter_config(**test_cfg)
     path = save(cfg, tmp_path / "w.pth")
+    cfg.test_pipeline = cfg.test_dataloader.dataset.pipeline  # where MMSegmentation's API looks
     plain = init_model(cfg, str(path), device="cpu")
     found = list(Segmenter(path, deploy=False)([*images, images[0]]))
     for image, (same, labels) in zip([*images, images[0]], found, strict=True):
