@@ -50,7 +50,7 @@ class BuildWithMim(build_py):
 setup(
     name="maxvit_mm",
     version=re.search(r'__version__ = "(.+)"', text_of("maxvit_mm/version.py"))[1],
-    description="The MaxViT backbone for OpenMMLab detection",
+    description="The MaxViT backbone for OpenMMLab: detection, segmentation and classification",
     long_description=text_of("README.md"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

@@ -10,9 +10,13 @@ mmcv_ops.install()  # before anything imports `mmcv.ops`
 
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
+    classification_head,
     float_regions,
+    fused,
     hooks,
+    late,
     layer_decay,
+    official_crop,
     resumed_schedule,
     watching,
     whole_checkpoints,
@@ -23,11 +27,15 @@ from .version import __version__  # noqa: E402
 __all__ = [
     "MaxViT",
     "__version__",
+    "classification_head",
     "fast",
     "float_regions",
+    "fused",
     "hooks",
+    "late",
     "layer_decay",
     "moved",
+    "official_crop",
     "resumed_schedule",
     "watching",
     "whole_checkpoints",

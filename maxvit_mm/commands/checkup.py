@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from ..data.coco_folder import inspect
 from ..data.folder import DataError, Folder
 from ..measure.checkup import cheap_findings, costly_findings
 from ..measure.config_cost import build
 from ..measure.gpu_memory import GIB, Finding
 from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
-from ..openmmlab.tasks import task_of
+from ..openmmlab.tasks import task_for, task_of
 from .launch import read_plan
 from .options import training_parser
 
@@ -28,7 +27,7 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     """
     if options.config is None:
         try:
-            yield from of_data(inspect(Path(options.data), masks=True))
+            yield from of_data(task_for(Path(options.data)).look(Path(options.data)))
         except DataError as error:
             yield Finding("problem", "data", str(error))
         return

@@ -11,7 +11,10 @@ from mmengine.config import Config
 from ...data.folder import DataError, Folder
 from ...data.survey import Survey
 from ..image_size import Scale, scale_of
+from ..titles import draw_with
 from .task import Task
+
+TITLED = {"VisualizationHook": "maxvit_mm.openmmlab.class_pictures.TitledClassesHook"}
 
 
 class Classification(Task):
@@ -37,11 +40,11 @@ class Classification(Task):
                 cfg[f"{role}_dataloader"].setdefault("collate_fn", dict(type="default_collate"))
 
     def title_pictures(self, cfg: Config) -> None:
-        """MMPretrain's write truth and prediction into the picture."""
+        draw_with(cfg, TITLED)
 
     def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
         hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", "VisualizationHook")
+        hook.setdefault("type", TITLED["VisualizationHook"])
         hook.update(enable=True, interval=1, show=show)
         if show:
             hook["wait_time"] = seconds

@@ -14,7 +14,14 @@ from ...data.survey import Survey, survey
 from ..loaders import dataset_configs, decoder_of
 from ..mirrored import DETECTION, mirrored
 from ..retarget import filter_of, most_per_image, point_config_at, read_by_name
+from ..titles import draw_with
 from .task import Task
+
+PICTURES = "maxvit_mm.openmmlab.pictures."
+TITLED = {
+    "DetVisualizationHook": PICTURES + "TitledPicturesHook",
+    "DetLocalVisualizer": PICTURES + "TitledVisualizer",
+}
 
 
 class Detection(Task):
@@ -22,6 +29,9 @@ class Detection(Task):
 
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder:
         return inspect(root, trains_masks(cfg), splits, decoder_of(cfg), filter_of(cfg))
+
+    def look(self, root: Path) -> CocoFolder:
+        return inspect(root, masks=True)
 
     def find_split(self, root: Path, name: str) -> Path | None:
         return find_annotations(root, name)
@@ -53,13 +63,11 @@ class Detection(Task):
         read_by_name(cfg)
 
     def title_pictures(self, cfg: Config) -> None:
-        from ..pictures import title_pictures
-
-        title_pictures(cfg)
+        draw_with(cfg, TITLED)
 
     def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
         hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", "DetVisualizationHook")
+        hook.setdefault("type", TITLED["DetVisualizationHook"])
         hook["draw"] = True
         if show:
             hook.update(show=True, wait_time=seconds)

@@ -45,6 +45,14 @@ class Task(ABC):
             DataError: with everything that is wrong, in one message.
         """
 
+    def look(self, root: Path) -> Folder:
+        """`inspect`, where nobody says yet what will be trained.
+
+        Raises:
+            DataError: as there.
+        """
+        return self.inspect(root, Config(), ("train", "val"))
+
     @abstractmethod
     def find_split(self, root: Path, name: str) -> Path | None:
         """The file or folder that holds a split, if there is one; it is not looked into."""
