@@ -19,7 +19,8 @@ from ..openmmlab.shipped_configs import find_config
 from ..openmmlab.tasks import enter_scope
 from ..weights import CheckpointError
 from .building import build_detector
-from .exporting.reading import build_onnx, is_onnx
+from .exporting.reading import is_onnx
+from .exporting.running import build_onnx
 from .known_classes import Classes, classes_for
 
 

@@ -43,7 +43,7 @@ class PartitionAttention(Layer):
     @has_fast_twin
     def attend(self, qkv: Tensor, size: tuple[int, int]) -> Tensor:
         """Queries, keys and values, [b, height, width, 3 * width of the stage], to their attention."""
-        table = self.relative_position_bias_table
+        table: Tensor = self.relative_position_bias_table
         if not is_unknown(*size):
             table = resize_table(table, size)
         return over_groups(partial(attention, table), qkv, self.partition, size)

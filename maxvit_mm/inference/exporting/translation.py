@@ -37,7 +37,10 @@ def axis(x: Any, which: int) -> Any:
 
 def length(size: Any) -> Any:
     """A length as a tensor [1]: a number, or the graph's own where it follows the size of the image."""
-    return ints(size) if isinstance(size, int) else op.Reshape(op.Cast(size, to=INT64), ints(1))
+    if isinstance(size, int):
+        return ints(size)
+    found: Any = op.Cast(size, to=INT64)
+    return op.Reshape(found, ints(1))
 
 
 def groups_along(x: Any, which: int, size: Any) -> tuple[Any, Any]:
@@ -83,15 +86,16 @@ def bias(table: Any, h: Any, w: Any) -> Any:
     h, w = length(h), length(w)
     one, two = ints(1), ints(2)
     size = op.Concat(one, axis(table, 0), *(op.Sub(op.Mul(two, each), one) for each in (h, w)), axis=0)
-    table = op.Unsqueeze(op.Cast(table, to=FLOAT), ints(0))
+    table = op.Cast(table, to=FLOAT)
+    table = op.Unsqueeze(table, ints(0))
     table = op.Resize(
         table, None, None, size, mode="linear", coordinate_transformation_mode="pytorch_half_pixel"
     )
 
     def offsets(size: Any) -> Any:
         """Of each key to each query along an axis, counted from the table's first row: [size, size]."""
-        places = op.Range(scalar(0), op.Squeeze(size), scalar(1))
-        return op.Add(op.Sub(op.Unsqueeze(places, ints(0)), op.Unsqueeze(places, ints(1))), op.Sub(size, one))
+        along = op.Range(scalar(0), op.Squeeze(size), scalar(1))
+        return op.Add(op.Sub(op.Unsqueeze(along, ints(0)), op.Unsqueeze(along, ints(1))), op.Sub(size, one))
 
     pairs = op.Gather(op.Gather(table, offsets(h), axis=2), offsets(w), axis=4)  # 1, heads, y, v, x, u
     pairs = op.Transpose(pairs, perm=[0, 1, 2, 4, 3, 5])
