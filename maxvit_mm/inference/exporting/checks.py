@@ -91,7 +91,7 @@ class ClassesCheck(NamedTuple):
     of_pytorch: Callable[[Any, Mapping[str, Any]], tuple[Tensor, Tensor]]
     of_onnx: Callable[..., tuple[Tensor, Tensor]]
 
-    def __call__(
+    def check(
         self, opened: Opened, model: Any, file: Path, fp16: bool, given: Sequence[np.ndarray], say: Say
     ) -> None:
         """Compare classes and probabilities, and say it; then how fast both are."""
