@@ -18,11 +18,14 @@ from .openmmlab import (  # noqa: E402  (they register themselves)
     layer_decay,
     official_crop,
     resumed_schedule,
+    task_packages,
     watching,
     whole_checkpoints,
 )
 from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
+
+task_packages.know_forks_configs()  # before a config is read
 
 __all__ = [
     "MaxViT",
