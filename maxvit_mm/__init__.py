@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`maxvit_mm.Detector`, `Segmenter`, `Classifier`: imported when asked for, since OpenMMLab takes seconds.
+    """`maxvit_mm.Detector`, `Segmenter`, `Classifier`: imported when asked for: OpenMMLab takes seconds.
 
     Raises:
         ImportError: says what to install, where supervision is missing.

@@ -102,9 +102,9 @@ class Predictor(ABC, Generic[Result]):
     def refuse_other_task(self, opened: Opened) -> None:
         task = task_of(opened.config)
         if task.name != self.task:
-            right = f"maxvit_mm.{task.trained.capitalize()}"
             raise CheckpointError(
-                f"{opened.source} is a {task.trained} and no {type(self).__name__.lower()}: open it with {right}"
+                f"{opened.source} is a {task.trained} and no {type(self).__name__.lower()}: open it with "
+                f"maxvit_mm.{task.trained.capitalize()}"
             )
 
     def __call__(
@@ -121,9 +121,7 @@ class Predictor(ABC, Generic[Result]):
         for frame, found in self.look_at(frames_from(source, self.decoder, recursive, complain), complain):
             yield frame.image, found
 
-    def look_at(
-        self, frames: Iterable[Frame], complain: Complain = refuse
-    ) -> Iterator[tuple[Frame, Result]]:
+    def look_at(self, frames: Iterable[Frame], complain: Complain = refuse) -> Iterator[tuple[Frame, Result]]:
         """The results of frames, in their order."""
         prepared = ahead(self._prepared(frames, complain), AHEAD * self.batch_size)
         return ahead(self._found(prepared), AHEAD * self.batch_size)
