@@ -19,7 +19,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 
 from httpx import Client
 from PIL import Image
-from runs import finder_of, free_port
+from runs import finder_after, free_port
 from untrained import NAMES as CLASSES
 from visitors import RefusedError, Visitor, together
 
@@ -28,7 +28,7 @@ from maxvit_mm.inference.page.door import WORDS, Door
 from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
 from maxvit_mm.inference.page.object_answers import ObjectAnswers
-from maxvit_mm.inference.page.pages import finder_of as page_finder
+from maxvit_mm.inference.page.pages import finder_of
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
 from maxvit_mm.inference.segmenter import Segmenter, shares_of
@@ -40,7 +40,7 @@ SAID, PICTURE, TABLE, PICTURE_FILE, RESULTS_FILE, OBJECTS = range(1, 7)  # among
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    return finder_of(trained, LIMITS)
+    return finder_after(trained, LIMITS)
 
 
 @pytest.fixture(scope="module")
@@ -407,7 +407,7 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
 def visit_to(predictor):
     """A visitor of the page of another task."""
     port = free_port()
-    with serving(page_finder(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
+    with serving(finder_of(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
         visitor = Visitor(address)
         yield visitor
         visitor.client.close()
