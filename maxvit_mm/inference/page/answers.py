@@ -37,10 +37,10 @@ class Answers(ABC):
         examples: images that a visitor may choose.
 
     Attributes:
-        thing: what a map is for, in a word.
+        thing: what a map is for, in words.
     """
 
-    thing: ClassVar[str] = "class"
+    thing: ClassVar[str] = "a class"
 
     def __init__(self, finder: Finder, folder: Folder, examples: Sequence[Path]):
         self.finder, self.folder, self.examples = finder, folder, examples
@@ -99,11 +99,7 @@ class Answers(ABC):
             raise refusal(f"Choose one of the stages {STAGES[0]} to {STAGES[-1]}.")
         known = [kind for kind in chosen if isinstance(at, Found | str) or kind not in GRADIENTS]
         if chosen and not known:
-            a = "an" if self.thing[0] in "aeiou" else "a"
-            raise refusal(
-                f"Grad-CAM and HiResCAM explain {a} {self.thing}'s score: choose {a} {self.thing}, or another "
-                "map."
-            )
+            raise refusal(f"Grad-CAM and HiResCAM explain a score: choose {self.thing}, or another map.")
         try:
             figure = self.finder.attention(finding, at, known, int(stage) - 1)
         except ValueError as error:

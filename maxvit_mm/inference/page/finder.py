@@ -58,7 +58,7 @@ class Finder:
             return self.finding(frame, found, time.monotonic() - start)
 
     def attention(self, finding: Finding, at: Place | str, kinds: Sequence[str], stage: int) -> Figure:
-        """The picture of where it looked, see `explain`: from what was found, a place, or a class by its name.
+        """The picture of where it looked from what was found, a place or a named class; see `explain`.
 
         Raises:
             ValueError: where there is nothing to show, and says why.

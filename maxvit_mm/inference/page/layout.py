@@ -119,7 +119,7 @@ class Page(ABC):
         )
 
     def connect(self) -> None:
-        """Which function each use of a component calls. The network runs for a new image and for maps alone."""
+        """Which function each use of a component calls. The network runs for new images and maps alone."""
         shown = [self.said, *self.shown, self.subject, self.map_of]
         self.upload.change(
             self.answers.find,

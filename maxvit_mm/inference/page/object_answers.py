@@ -21,7 +21,7 @@ from .object_finding import ObjectFinding
 class ObjectAnswers(Answers):
     """`Answers` of a page that shows objects."""
 
-    thing = "object"
+    thing = "an object"
 
     def __init__(self, finder: Finder, folder: Folder, examples: Sequence[Path]):
         super().__init__(finder, folder, examples)
