@@ -23,7 +23,7 @@ class Segmenter(Predictor[np.ndarray]):
 
     >>> segmenter = Segmenter(checkpoint="work_dirs/mine/iter_20000.pth")
     >>> for image, labels in segmenter("photos/"):
-    ...     print((labels == segmenter.classes.names.index("road")).mean())
+    ...     print((labels == segmenter.classes.names.index("disk")).mean())
 
     `image` is [height, width, 3] in BGR, 0 to 255. `labels` is [height, width] in the image's own size: the
     number of each pixel's class, counted from 0 in the order of `segmenter.classes.names`. It is of uint8,

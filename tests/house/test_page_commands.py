@@ -119,6 +119,8 @@ def test_a_program_of_the_pages_runs(program, tmp_path, monkeypatch, request):
         (tmp_path / "PICTURES").symlink_to(shapes / "val2017")
         (tmp_path / "work_dirs/mine").mkdir()
         (tmp_path / "work_dirs/mine/iter_1000.pth").symlink_to(trained / "iter_2.pth")
+        for name, task in (("iter_20000.pth", "segmenter"), ("epoch_100.pth", "classifier")):
+            (tmp_path / "work_dirs/mine" / name).symlink_to(request.getfixturevalue(task))
     monkeypatch.delenv("MAXVIT_MM_IMPLEMENTATION", raising=False)
     exec(compile(program, "page", "exec"), {})
 
