@@ -147,7 +147,7 @@ def why(values: list[int], sound: dict[str, LabelSeen], legend: LegendOfFolder) 
     source = legend.file.name if legend.file else "the config"
     among = f", of the {len(legend.names)} that {source} names"
     if legend.coloured:
-        if all(found.mode in ("L", "P", "1") for found in sound.values()):
+        if all(found.mode in ("L", "1", *SIXTEEN_BITS) for found in sound.values()):
             return f"{among}; the label images are no colours: classes.txt names numbers, a name a line"
         if len(values) > 3 * SHOWN:
             return f"{among}; so many come of a label image that was scaled or compressed: write them anew"

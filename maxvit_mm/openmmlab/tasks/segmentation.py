@@ -76,8 +76,8 @@ class Segmentation(Task):
                 for evaluator in evaluators_of(cfg, role):
                     if not str(evaluator["type"]).endswith(METRICS):
                         raise DataError(
-                            f"{evaluator['type']} cannot evaluate the label maps of {folder.root}; take a config "
-                            f"that is evaluated by {METRICS[0]}"
+                            f"{evaluator['type']} cannot evaluate the label maps of {folder.root}; take a "
+                            f"config that is evaluated by {METRICS[0]}"
                         )
                 for dataset in datasets_of(cfg, role):
                     for key in [key for key in dataset if key not in KEPT]:
