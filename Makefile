@@ -76,20 +76,23 @@ WHEELS = $(INSTALL) --only-binary :all:
 # The OpenMMLab that is there is never written over: the doctor has seen that it is of one family.
 FAMILY = $$($(PIP) list --format=freeze 2>/dev/null | \
 	sed -n 's/^onedl-mm.*/onedl/p; s/^mmcv==.*/compiled/p' | sort -u | grep . || echo lite)
-EXTRAS = $(FAMILY),test
-$(MAIN): EXTRAS = $(FAMILY),test,all
+# The family's packages for segmentation and classification.
+TASKS = $$([ "$(FAMILY)" = onedl ] && own=onedl-; echo $${own}segmentation,$${own}classification)
+EXTRAS = $(FAMILY),$(TASKS),test
+$(MAIN): EXTRAS = $(FAMILY),$(TASKS),test,all
 $(ONEDL): FAMILY = onedl
 $(COMPILED): FAMILY = compiled
-$(PEERS): EXTRAS = $(FAMILY),test,peers
+$(PEERS): EXTRAS = $(FAMILY),$(TASKS),test,peers
 $(COMPILED): VERSIONS = tools/pins-oldest.txt
 $(PEERS): VERSIONS = tools/pins-newest.txt
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
 $(COMPILED): TOOLS = torch wheel ninja psutil
+SOURCES = onedl-mmdetection onedl-mmsegmentation onedl-mmpretrain
 # The fork has no wheels. Its mmcv, which sees no torch here, leaves its ops out. That wheel is not for pip's cache,
 # which would give it to those who mean to compile.
 BUILD = [ "$(FAMILY)" != onedl ] || { $(INSTALL) --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv && \
-	$(WHEELS) --no-binary onedl-mmdetection onedl-mmdetection; }
+	$(WHEELS) $(addprefix --no-binary ,$(SOURCES)) $(SOURCES); }
 # The build must see our torch, and a wheel in pip's cache may be for another one. Python's own flags, -g -O3, take
 # the compiler 36 s for roi_align.cpp, -g0 -O1 16 s, with PyTorch's headers compiled before 4 s.
 $(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \

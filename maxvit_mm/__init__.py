@@ -10,24 +10,35 @@ mmcv_ops.install()  # before anything imports `mmcv.ops`
 
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
+    classification_head,
     float_regions,
+    fused,
     hooks,
+    late,
     layer_decay,
+    official_crop,
     resumed_schedule,
+    task_packages,
     watching,
     whole_checkpoints,
 )
 from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
 
+task_packages.know_forks_configs()  # before a config is read
+
 __all__ = [
     "MaxViT",
     "__version__",
+    "classification_head",
     "fast",
     "float_regions",
+    "fused",
     "hooks",
+    "late",
     "layer_decay",
     "moved",
+    "official_crop",
     "resumed_schedule",
     "watching",
     "whole_checkpoints",

@@ -18,7 +18,7 @@ from .folder import DataError
 from .image_sentences import image_problems, image_remarks
 from .images_on_disk import Decoder, Seen, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
-from .listing import in_columns
+from .listing import class_table
 from .memory import Memory, one_at_a_time
 
 ALIASES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -83,10 +83,8 @@ class CocoFolder:
             counts = f"{split.images:>7,} images  {split.instances:>7,} instances"
             rest = f" ({split.left_out:,} left out, see the notes)" if split.left_out else ""
             lines.append(f"  {name:<5}  {counts}{rest}  {file}, images in {folder}/")
-        lines.append(f"instances of each class, {' / '.join(self.splits)}:")
-        per_class = zip(*(split.per_class for split in self.splits.values()), strict=True)
-        tallies = [" / ".join(f"{count:,}" for count in each) for each in per_class]
-        lines += in_columns(self.classes, tallies, width)
+        per_class = {name: split.per_class for name, split in self.splits.items()}
+        lines += class_table(self.classes, per_class, "instances", width)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
 

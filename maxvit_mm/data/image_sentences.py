@@ -1,7 +1,7 @@
-"""Images that are missing, cannot be read or are of another size: a sentence for each thing wrong."""
+"""What was seen of images on disk, said: a sentence for each thing that is wrong or remarkable."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 from ..network.trunk import SMALLEST_IMAGE
@@ -35,22 +35,12 @@ def image_problems(
             real, said = ("x".join(map(str, each)) for each in (found[:2], stated))
             resized.append(f"{image['file_name']} ({real}, stated {said})")
             turned += found[:2] == stated[::-1]
-    yield from faults(where, seen)
+    yield from image_faults(where, seen)
     what = "images of another size than stated (EXIF applied)"
     if resized and turned == len(resized):
         what += ": width and height are exchanged, or a turn that EXIF asks for was overlooked"
     yield from sentence(where, what, resized)
     yield from too_small(where, ((i["file_name"], i["width"], i["height"]) for i in images))
-
-
-def faults(where: str, seen: dict[str, Seen]) -> Iterator[str]:
-    """Files that cannot be used, by what is wrong with them."""
-    faulty = defaultdict(list)
-    for name, found in seen.items():
-        if found.fault:
-            faulty[found.fault].append(name)
-    for fault, names in faulty.items():
-        yield from sentence(where, f"files that {fault}", names)
 
 
 def too_small(where: str, images: Iterable[tuple[str, int, int]]) -> Iterator[str]:
@@ -70,10 +60,18 @@ def alike(folder: Path, images: list[Entry], seen: dict[str, Seen]) -> str:
     return ""
 
 
-def image_remarks(where: str, seen: dict[str, Seen]) -> Iterator[str]:
-    remarks = defaultdict(list)
-    for name, found in seen.items():
-        if found.remark:
-            remarks[found.remark].append(name)
-    for remark, names in remarks.items():
-        yield from sentence(where, f"images that {remark}", names)
+def image_faults(where: str, seen: Mapping[str, Seen]) -> Iterator[str]:
+    yield from alike_said(where, "files that", {name: found.fault for name, found in seen.items()})
+
+
+def image_remarks(where: str, seen: Mapping[str, Seen]) -> Iterator[str]:
+    yield from alike_said(where, "images that", {name: found.remark for name, found in seen.items()})
+
+
+def alike_said(where: str, what: str, said: Mapping[str, str]) -> Iterator[str]:
+    """One sentence for all of which the same is said."""
+    names = defaultdict(list)
+    for name, saying in said.items():
+        names[saying].append(name)
+    for saying in filter(None, names):
+        yield from sentence(where, f"{what} {saying}", names[saying])

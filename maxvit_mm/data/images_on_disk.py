@@ -4,7 +4,8 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from hashlib import blake2b
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -37,12 +38,16 @@ class Decoder(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What came of decoding an image: its size as training will have it, or what is wrong; a remark."""
+    """What came of decoding an image: its size as training will have it, or what is wrong; a remark.
+
+    Files of one digest have the same bytes.
+    """
 
     width: int = 0
     height: int = 0
     fault: str = ""
     remark: str = ""
+    digest: str = ""
 
 
 def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
@@ -100,10 +105,9 @@ def look_at(file: Path, decoder: Decoder) -> Seen:
         return Seen(fault=f"cannot be read ({error.strerror})")
     if not content:
         return Seen(fault="are empty files")
-    if size_in(content) > LARGE:
-        with ALONE:
-            return decoded(content, decoder)
-    return decoded(content, decoder)
+    with ALONE if size_in(content) > LARGE else nullcontext():
+        seen = decoded(content, decoder)
+    return seen._replace(digest=blake2b(content, digest_size=12).hexdigest())
 
 
 def size_in(content: bytes) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .coco_entries import legible, sentence
-from .image_sentences import faults, image_remarks, too_small
+from .image_sentences import image_faults, image_remarks, too_small
 from .images_on_disk import Decoder, Seen, in_threads, look_at_all, stamps
 from .label_images import LabelSeen, label_problems, look_at_label
 from .label_legend import LegendOfFolder
@@ -73,7 +73,7 @@ class Check:
         what = f"images without a label image, NAME.png in {pairs.labels}"
         yield from sentence(where, what, pairs.unlabelled)
         yield from sentence(where, "names that two files have, with different suffixes", pairs.alike)
-        yield from faults(where, self.pictures)
+        yield from image_faults(where, self.pictures)
         sound = {name: found for name, found in self.pictures.items() if not found.fault}
         yield from too_small(where, ((name, *found[:2]) for name, found in sound.items()))
         sizes = {pairs.of[name]: found[:2] for name, found in sound.items()}
