@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .coco_entries import SHOWN, sentence
+from .image_sentences import alike_said
 from .images_on_disk import header
 from .label_legend import LegendOfFolder
 from .semantic_map import unpacked, values_in
@@ -72,12 +73,7 @@ def label_problems(
         legend: None where the folder has no file of names.
         sizes: width and height of the image that belongs to each, where it could be read.
     """
-    faulty = defaultdict(list)
-    for name, found in seen.items():
-        if found.fault:
-            faulty[found.fault].append(name)
-    for fault, names in faulty.items():
-        yield from sentence(where, f"label images that {fault}", names)
+    yield from alike_said(where, "label images that", {name: found.fault for name, found in seen.items()})
     sound = {name: found for name, found in seen.items() if not found.fault}
     yield from size_problems(where, sound, sizes)
     colourful = {name: found for name, found in sound.items() if not found.grey}

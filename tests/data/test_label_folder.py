@@ -107,7 +107,7 @@ def voc(tmp_path):
 
 def test_voc_as_it_is_unpacked(voc):
     names = ("background", "aeroplane", "bicycle", "bird")
-    folder = inspect_labels(voc, own=names)
+    folder = inspect_labels(voc, own=dict(enumerate(names)))
     assert folder.classes == names
     assert folder.splits["val"].per_class == (480, 480, 0, 480)
     assert folder.splits["val"].nothing == 480
@@ -132,7 +132,7 @@ def test_a_palette_is_read_by_its_numbers_or_with_a_legend_of_colours_by_its_col
 
 def test_a_name_in_a_list_without_an_image(voc):
     (voc / "ImageSets/Segmentation/val.txt").write_text("2007_000033\n2008_000001\n")
-    said = refusal(voc, own=("a", "b", "c", "d"))
+    said = refusal(voc, own=dict(enumerate("abcd")))
     assert "names in val.txt without an image in JPEGImages (1): 2008_000001" in said
 
 
@@ -181,6 +181,18 @@ def test_black_and_white_masks_are_two_classes_once_both_are_named(tmp_path):
     assert inspect_labels(tmp_path).classes == ("background", "object")
 
 
+def test_without_names_a_split_has_the_classes_of_all(tmp_path):
+    fill(tmp_path, train=([0, 1, 2],), val=([2, 2],))
+    for names in (["train", "val"], ["val"]):
+        folder = inspect_labels(tmp_path, names)
+        assert folder.classes == ("class 0", "class 1", "class 2")
+        assert list(folder.splits) == names
+
+
+def test_label_images_of_nothing_are_refused(tmp_path):
+    assert "label images hold 255 alone" in refusal(fill(tmp_path, train=([255, 255],), val=([255, 255],)))
+
+
 def test_numbers_are_told_from_a_grey_picture_of_three_channels(tmp_path):
     fill(tmp_path, train=([[0] * 3, [1] * 3],), val=([[1] * 3, [0] * 3],), mode="RGB")
     assert inspect_labels(tmp_path).classes == ("class 0", "class 1")
@@ -219,8 +231,8 @@ def test_everything_that_is_wrong_is_in_one_message(tmp_path):
         "(1): 3.png",
         "train (annotations): images without a label image, NAME.png in",
         "(1): 4.jpg",
-        "train (annotations): files that are not readable as images by cv2, which training uses: write them as "
-        "JPEG or PNG (1): 6.jpg",
+        "train (annotations): files that are not readable as images by cv2, which training uses: write them "
+        "as JPEG or PNG (1): 6.jpg",
         "train (annotations): label images that are JPEG, which smears the numbers of neighbouring pixels",
         "(1): 5.jpg",
         "train (annotations): label images that are no images (1): 7.png",

@@ -167,7 +167,7 @@ def test_the_stem_learns_as_slowly_as_convnexts(size, slowed):
     use_float32(cfg)
     optimizer = build_optim_wrapper(segmenter, cfg.optim_wrapper).optimizer
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert rates[id(segmenter.backbone.trunk.stem[0].weight)] == pytest.approx(1e-4 * slowed)
+    assert rates[id(next(segmenter.backbone.trunk.stem.parameters()))] == pytest.approx(1e-4 * slowed)
     assert rates[id(segmenter.decode_head.conv_seg.weight)] == pytest.approx(1e-4)
 
 

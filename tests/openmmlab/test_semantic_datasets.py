@@ -152,6 +152,7 @@ def test_vocs_config_knows_the_names_that_vocs_folder_does_not_have(tmp_path):
     cfg, folder = pointed(VOC, tmp_path)
     assert (len(folder.classes), folder.classes[15]) == (21, "person")
     assert np.unique(truth(cfg)).tolist() == [15]
+    assert TASK.inspect(tmp_path, cfg, ["val"]).classes == folder.classes  # as what it was trained
 
 
 def test_label_images_go_before_annotations_of_objects(objects):
