@@ -27,8 +27,10 @@ SIZES = {
     "RandomResizedCrop": ("scale",),
     "ResizeEdge": ("scale",),
     "CenterCrop": ("crop_size",),
+    "MaxViTCrop": ("size",),
 }
-TESTED = {"Resize": "scale", "FixScaleResize": "scale", "CenterCrop": "crop_size"}  # what a test ends with
+# What a test ends with
+TESTED = {"Resize": "scale", "FixScaleResize": "scale", "CenterCrop": "crop_size", "MaxViTCrop": "size"}
 WINDOW = ("crop_size", "stride", "size")  # of a test_cfg: of what slides over an image, or it is padded to
 PARTS = ("train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline", "custom_hooks")
 PADDED_TO = 128  # pixels; a pad_size_divisor from here on is the side of a square, not what strides need
