@@ -76,25 +76,32 @@ WHEELS = $(INSTALL) --only-binary :all:
 # The OpenMMLab that is there is never written over: the doctor has seen that it is of one family.
 FAMILY = $$($(PIP) list --format=freeze 2>/dev/null | \
 	sed -n 's/^onedl-mm.*/onedl/p; s/^mmcv==.*/compiled/p' | sort -u | grep . || echo lite)
-EXTRAS = $(FAMILY),test
-$(MAIN): EXTRAS = $(FAMILY),test,all
+# The family's packages for segmentation and classification.
+TASKS = $$([ "$(FAMILY)" = onedl ] && own=onedl-; echo $${own}segmentation,$${own}classification)
+EXTRAS = $(FAMILY),$(TASKS),test
+$(MAIN): EXTRAS = $(FAMILY),$(TASKS),test,all
 $(ONEDL): FAMILY = onedl
 $(COMPILED): FAMILY = compiled
-$(PEERS): EXTRAS = $(FAMILY),test,peers
+$(PEERS): EXTRAS = $(FAMILY),$(TASKS),test,peers
 $(COMPILED): VERSIONS = tools/pins-oldest.txt
 $(PEERS): VERSIONS = tools/pins-newest.txt
 $(PEERS): LOOK = --peers
 $(COMPILED): LOOK = --compiled
 $(COMPILED): TOOLS = torch wheel ninja psutil
+SOURCES = onedl-mmdetection onedl-mmsegmentation onedl-mmpretrain
 # The fork has no wheels. Its mmcv, which sees no torch here, leaves its ops out. That wheel is not for pip's cache,
 # which would give it to those who mean to compile.
 BUILD = [ "$(FAMILY)" != onedl ] || { $(INSTALL) --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv && \
-	$(WHEELS) --no-binary onedl-mmdetection onedl-mmdetection; }
+	$(WHEELS) $(addprefix --no-binary ,$(SOURCES)) $(SOURCES); }
 # The build must see our torch, and a wheel in pip's cache may be for another one. Python's own flags, -g -O3, take
 # the compiler 36 s for roi_align.cpp, -g0 -O1 16 s, with PyTorch's headers compiled before 4 s.
 $(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) uninstall -y mmcv && \
 	CFLAGS="$$($(PY) tools/quick_flags.py $(@D)/headers)" MMCV_WITH_OPS=1 \
 	$(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv && rm -rf $(@D)/headers; }
+
+# A torch for CUDA from PyTorch's own index gets its torchvision from there too: PyPI's may be for another CUDA.
+TORCHVISION = of_torch=$$($(PY) tools/doctor.py --torchvision) && { [ -z "$$of_torch" ] || \
+	$(WHEELS) --no-deps $$of_torch || echo "note: $$of_torch was not to be had: one without ops for GPUs may come"; }
 
 # A stamp is old when our files are newer, or site-packages, where pip's last change shows.
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
@@ -107,6 +114,7 @@ $(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(
 	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
 	@$(WHEELS) 'setuptools>=64' $(TOOLS)
 	@$(BUILD)
+	@$(TORCHVISION)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
 		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --force-reinstall --no-deps --only-binary :all:

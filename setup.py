@@ -50,7 +50,7 @@ class BuildWithMim(build_py):
 setup(
     name="maxvit_mm",
     version=re.search(r'__version__ = "(.+)"', text_of("maxvit_mm/version.py"))[1],
-    description="The MaxViT backbone for OpenMMLab detection",
+    description="The MaxViT backbone for OpenMMLab: detection, segmentation and classification",
     long_description=text_of("README.md"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -72,6 +72,11 @@ setup(
         "lite": [*UPSTREAM, f"mmcv-lite{MMCV_FOR_MMDET}"],
         "compiled": [*UPSTREAM, f"mmcv{MMCV_FOR_MMDET}"],
         "onedl": ["onedl-mmengine~=0.10.12", "onedl-mmcv~=2.3.6", "onedl-mmdetection~=3.5.1"],
+        # The other tasks, from the family that is there: beside `lite` or `compiled`, and beside `onedl`.
+        "segmentation": ["mmsegmentation==1.2.2", "ftfy", "regex"],  # it imports these and requires neither
+        "classification": ["mmpretrain==1.2.0", "torchvision"],  # for its transforms, likewise
+        "onedl-segmentation": ["onedl-mmsegmentation~=1.4.2"],
+        "onedl-classification": ["onedl-mmpretrain~=1.3.6", "torchvision"],
         "tensorflow": ["tensorflow-cpu"],  # only to read the official checkpoints
         "predict": [*PREDICT],
         "serve": [*SERVE],

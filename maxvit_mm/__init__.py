@@ -12,15 +12,20 @@ from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
     classification_head,
     float_regions,
+    fused,
     hooks,
+    late,
     layer_decay,
     official_crop,
     resumed_schedule,
+    task_packages,
     watching,
     whole_checkpoints,
 )
 from .openmmlab.backbone import MaxViT  # noqa: E402
 from .version import __version__  # noqa: E402
+
+task_packages.know_forks_configs()  # before a config is read
 
 __all__ = [
     "MaxViT",
@@ -28,7 +33,9 @@ __all__ = [
     "classification_head",
     "fast",
     "float_regions",
+    "fused",
     "hooks",
+    "late",
     "layer_decay",
     "moved",
     "official_crop",

@@ -5,8 +5,9 @@
     python tools/constraints.py ours OTHER.txt     # in one that is for other versions, which OTHER.txt lists
 
 A torch that is there stays to the letter of its version. Where it is not the pinned one, or where the
-environment is the user's, what else is there stays too, as long as setup.py allows it. In an environment for
-other versions nothing stays but a build of the torch that is listed.
+environment is the user's, what else is there stays too, as long as setup.py allows it; and torchvision is
+the one for that torch, which pip finds out. In an environment for other versions nothing stays but a build of
+the torch that is listed.
 """
 
 import sys
@@ -33,4 +34,5 @@ is_pinned = torch is None or f"torch=={torch.partition('+')[0]}" in pins
 if other and not is_pinned:
     torch, is_pinned = None, True
 kept = there.keys() & ({"torch"} if torch else set()) if is_ours and is_pinned else there.keys()
+kept |= set() if is_pinned else {"torchvision"}
 print("\n".join([f"torch=={torch}"] * bool(torch) + [pin for pin in pins if name_of(pin) not in kept]))

@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..data.folder import DataError
 from ..openmmlab.config_checks import has_checkpoint
 from ..openmmlab.hardware import is_first_process
+from ..openmmlab.task_packages import MissingPackageError
 from ..weights import CheckpointError
 
 PATIENCE = 15  # seconds
@@ -45,7 +46,7 @@ def clear_refusals(work_dir: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, CheckpointError) as error:
+    except (DataError, CheckpointError, MissingPackageError) as error:
         raise SystemExit(str(error)) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

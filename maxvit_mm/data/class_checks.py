@@ -125,7 +125,7 @@ def listing_problems(where: str, listing: Listing) -> Iterator[str]:
 def see(root: Path, paths: list[str], decoder: Decoder) -> dict[str, Seen]:
     """What comes of decoding the images, each once as long as it does not change."""
     with one_at_a_time(root):
-        memory = Memory(root)
+        memory: Memory[Seen] = Memory(root)
         now = stamps(root, paths)
         seen = memory.images(root, decoder, now)
         new = [path for path in now if path not in seen]

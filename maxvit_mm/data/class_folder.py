@@ -14,11 +14,11 @@ from statistics import median
 
 from .class_checks import LAYOUTS, Check
 from .class_listing import KEPT, folders_in, is_one_tree, list_split
-from .class_table import class_table
 from .coco_entries import SHOWN
 from .coco_folder import ALIASES
 from .folder import DataError
 from .images_on_disk import Decoder
+from .listing import class_table
 
 MANY = 100  # classes, beyond which only the smallest are listed
 

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .class_table import class_table
 from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
 from .coco_geometry import area_remarks, mask_problems
 from .folder import DataError
 from .image_sentences import image_problems, image_remarks
-from .images_on_disk import Decoder, look_at_all, stamps
+from .images_on_disk import Decoder, Seen, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
+from .listing import class_table
 from .memory import Memory, one_at_a_time
 
 ALIASES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -173,7 +173,7 @@ class Check:
         self.classes: list[str] = []
         self.folder, self.images, self.left, self.most = root, 0, 0, 0
         self.tally: dict[str, int] = {}  # instances of each class
-        memory = Memory(file, name, masks, *decoder, only)
+        memory: Memory[Seen] = Memory(file, name, masks, *decoder, only)
         if not self.remembered(memory):
             found = load(self.where, file, self.problems, self.notes)
             if found is not None:

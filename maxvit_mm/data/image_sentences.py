@@ -1,7 +1,7 @@
 """What was seen of images on disk, said: a sentence for each thing that is wrong or remarkable."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
 from ..network.trunk import SMALLEST_IMAGE
@@ -40,12 +40,13 @@ def image_problems(
     if resized and turned == len(resized):
         what += ": width and height are exchanged, or a turn that EXIF asks for was overlooked"
     yield from sentence(where, what, resized)
-    small = (
-        f"{i['file_name']} ({i['width']}x{i['height']})"
-        for i in images
-        if min(i["width"], i["height"]) < SMALLEST_IMAGE
-    )
-    what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take and MMDetection does not train on"
+    yield from too_small(where, ((i["file_name"], i["width"], i["height"]) for i in images))
+
+
+def too_small(where: str, images: Iterable[tuple[str, int, int]]) -> Iterator[str]:
+    """Images that the network does not take. `images`: name, width and height of each."""
+    small = (f"{name} ({w}x{h})" for name, w, h in images if min(w, h) < SMALLEST_IMAGE)
+    what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take"
     yield from sentence(where, what, small)
 
 

@@ -1,16 +1,16 @@
-"""Images on disk, each decoded once by what will decode it in training, and what is wrong with each."""
+"""Images on disk, each decoded once by what will decode it in training, and what is wrong with it."""
 
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import mmcv
@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+T = TypeVar("T")
 Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
 OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
 DEEP = 8  # bits that a channel keeps
@@ -70,10 +71,15 @@ def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
 
 
 def look_at_all(folder: Path, names: list[str], decoder: Decoder) -> dict[str, Seen]:
-    """Decode files in threads, with a progress bar where it takes a while."""
+    """Decode images in threads, with a progress bar where it takes a while."""
+    return in_threads(lambda name: look_at(folder / name, decoder), names, "reading images")
+
+
+def in_threads(look: Callable[[str], T], names: list[str], title: str) -> dict[str, T]:
+    """What `look` sees of each name, with a progress bar where it takes a while."""
     with quiet_decoders(), ThreadPool() as pool:
-        seen = pool.imap(lambda name: look_at(folder / name, decoder), names, chunksize=8)
-        return dict(zip(names, tqdm(seen, "reading images", len(names), delay=2, disable=None), strict=True))
+        seen = pool.imap(look, names, chunksize=8)
+        return dict(zip(names, tqdm(seen, title, len(names), delay=2, disable=None), strict=True))
 
 
 @contextmanager

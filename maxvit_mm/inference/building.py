@@ -12,6 +12,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 
 from ..openmmlab.backbone import MaxViT
+from ..openmmlab.quiet import quiet_libraries
 from ..openmmlab.tasks import enter_scope, task_of
 from ..weights import load_detector
 
@@ -44,7 +45,8 @@ def build_detector(
     raise_thresholds(cfg.model.get("test_cfg"), score_thr)
     if cfg.model.get("backbone"):
         cfg.model.backbone.init_cfg = None  # the checkpoint's weights follow
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    with quiet_libraries():
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
     load_detector(model, source, checkpoint)
     if deploy:
         for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):

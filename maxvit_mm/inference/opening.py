@@ -16,6 +16,7 @@ from ..openmmlab.differing import differences
 from ..openmmlab.loaders import decoder_of
 from ..openmmlab.own_config import config_of_checkpoint
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.task_packages import read_config
 from ..weights import CheckpointError
 from .building import build_detector
 from .exporting.reading import build_onnx, is_onnx
@@ -60,6 +61,7 @@ def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None =
 
     Raises:
         CheckpointError: where the checkpoint cannot be used, or does not fit the config, and says why.
+        ImportError: where the config is for a framework that is not installed; says what to install.
     """
     source = str(checkpoint)
     loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
@@ -73,7 +75,7 @@ def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None =
 def config_for(config: str | Path | Config | None, source: str, checkpoint: dict[str, Any]) -> Config:
     if config is None:
         return config_of_checkpoint(source, checkpoint)
-    return config.copy() if isinstance(config, Config) else Config.fromfile(find_config(str(config)))
+    return config.copy() if isinstance(config, Config) else read_config(find_config(str(config)))
 
 
 def from_own(cfg: Config, source: str, checkpoint: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from torch import nn
 from ..network import VARIANTS
 from ..openmmlab.classifier import MaxViTClassifier
 from ..openmmlab.image_size import scale_of
+from ..openmmlab.quiet import quiet_libraries
 from ..openmmlab.shipped_configs import find_config
 from ..openmmlab.tasks import enter_scope
 from .cost import (
@@ -107,7 +108,7 @@ def build(cfg: Config) -> nn.Module:
     enter_scope(cfg)
     model = deepcopy(cfg.model)
     model.backbone.init_cfg = None  # costs do not depend on weights
-    with torch.device("meta" if has_fixed_shapes(model) else "cpu"):
+    with quiet_libraries(), torch.device("meta" if has_fixed_shapes(model) else "cpu"):
         return MODELS.build(model)
 
 

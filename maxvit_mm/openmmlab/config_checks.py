@@ -36,7 +36,14 @@ READ |= {
 TAKERS = ("panoptic_head", "decode_head", "auxiliary_head", "head")
 
 # Hooks that every run of ours has, whoever's config it is.
-OURS = ("ClassNamesHook", "CompleteLoadHook", "ResumedScheduleHook", "TimeLeftHook", "LossWatchHook")
+OURS = (
+    "ClassNamesHook",
+    "CompleteLoadHook",
+    "ResumedScheduleHook",
+    "TimeLeftHook",
+    "LossWatchHook",
+    "FusedAdamHook",
+)
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:

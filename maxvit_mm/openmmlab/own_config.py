@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from math import inf, nan
 from pathlib import Path
@@ -23,14 +24,22 @@ from mmengine.runner import CheckpointLoader
 from mmengine.utils import get_object_from_string
 
 from ..weights import CheckpointError
-from .coco_by_name import CocoByNameDataset, CocoByNameMetric
+from .task_packages import FRAMEWORKS, MissingPackageError, need_package
 
+OURS = "maxvit_mm.openmmlab."
 LONGEST = 10_000_000  # characters; configs have some ten thousand
 NAME = re.compile(r"[A-Za-z_]\w*")
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 NAMING = ("type", "warp_mode")  # keys whose texts OpenMMLab looks up or evaluates
 SCOPES = ("_scope_", "default_scope")  # keys whose texts it imports
-PACKAGES = ("maxvit_mm", "mmcv", "mmdet", "mmengine", "mmpretrain", "torch")  # importing these is safe
+PACKAGES = ("maxvit_mm", "mmcv", "mmengine", "torch", *FRAMEWORKS)  # importing these is safe
+# Parts that run code which a config names: transformers', from the web, and what a file for diffusion calls.
+RUN_CODE = (
+    "mmpretrain.models.classifiers.hugging_face",
+    "mmpretrain.models.utils.huggingface",
+    "mmseg.models.backbones.vpd",
+)
+CODE_IN_FILES = ("pkl", "pickle", "yaml", "yml")  # as OpenMMLab reads them, from wherever they are
 FILES = (".csv", ".jpeg", ".jpg", ".json", ".log", ".mp4", ".npz", ".pkl", ".png", ".pt", ".pth", ".txt")
 
 
@@ -60,6 +69,8 @@ def config_of_checkpoint(source: str, checkpoint: dict[str, Any] | None = None) 
         values = values_of(text)
         check_names(values)
         cfg = Config(values)
+    except MissingPackageError as error:
+        raise CheckpointError(f"{source}: {error}") from error
     except (NotOnlyValuesError, KeyError) as error:
         said = error.args[0]
         raise CheckpointError(
@@ -126,20 +137,28 @@ def check_names(values: dict[str, Any]) -> None:
 
     Raises:
         NotOnlyValuesError: names one.
+        MissingPackageError: where it is for a package that is not installed.
     """
     imports = values.pop("custom_imports", None) or {}
     modules = imports.get("imports") if isinstance(imports, dict) else None
     for module in [modules] if isinstance(modules, str) else modules or ():
         if str(module).partition(".")[0] not in PACKAGES:
             raise NotOnlyValuesError(f"it imports {module}")
-    for key, text in texts_in(values):
+    texts = list(texts_in(values))
+    for key, text in texts:
         if key in SCOPES and text not in PACKAGES:
             raise NotOnlyValuesError(f"its {key} is {text}")
+    scopes = {text.partition(".")[0] for key, text in texts if key in (*SCOPES, *NAMING)}
+    known = list(registries(scopes.intersection(FRAMEWORKS)))
+    for key, text in texts:
         dotted = bool(DOTTED.fullmatch(text))
         if key in NAMING and not dotted and not NAME.fullmatch(text):
             raise NotOnlyValuesError(f"a {key} is {text[:60]!r}, no name")
-        if (key in NAMING or (dotted and Path(text).suffix not in FILES)) and not is_harmless(text):
+        is_name = key in NAMING or (dotted and Path(text).suffix not in FILES)
+        if is_name and not is_harmless(text, known):
             raise NotOnlyValuesError(f"it names {text}")
+        if text.rpartition(".")[2] in CODE_IN_FILES and key != "out_file_path":  # which is written
+            raise NotOnlyValuesError(f"it reads {text[:60]}")
 
 
 def texts_in(node: Any, key: Any = None) -> Iterator[tuple[Any, str]]:
@@ -154,17 +173,24 @@ def texts_in(node: Any, key: Any = None) -> Iterator[tuple[Any, str]]:
             yield from texts_in(value, key)
 
 
-def is_harmless(name: str) -> bool:
+def is_harmless(name: str, known: Collection[Registry]) -> bool:
     """Whether OpenMMLab, which looks for a name among its parts and then imports it, finds only a part."""
     package, _, rest = name.partition(".")
     if package not in PACKAGES:
-        known = not rest and any(name in each.module_dict for each in registries())
-        return known or not importable(package)
-    if any(rest in each.module_dict for each in registries() if each.scope == package):
-        return True
-    found = get_object_from_string(name)
-    parts = [CocoByNameDataset, CocoByNameMetric, *(p for r in registries() for p in r.module_dict.values())]
-    return any(found is part for part in parts)
+        found = [] if rest else [each.module_dict[name] for each in known if name in each.module_dict]
+        return not any(map(runs_code, found)) if found else not importable(package)
+    found = [each.module_dict[rest] for each in known if each.scope == package and rest in each.module_dict]
+    if not found:
+        parts = [part for each in known for part in each.module_dict.values()]
+        named = get_object_from_string(name)
+        # Ours may be named by their paths: they are kinds of registered parts.
+        bases = named.__mro__[1:] if isinstance(named, type) and name.startswith(OURS) else ()
+        found = [part for part in parts if part is named or any(part is base for base in bases)]
+    return bool(found) and not any(map(runs_code, found))
+
+
+def runs_code(part: Any) -> bool:
+    return getattr(part, "__module__", None) in RUN_CODE
 
 
 def importable(package: str) -> bool:
@@ -174,13 +200,23 @@ def importable(package: str) -> bool:
         return True
 
 
-def registries() -> Iterator[Registry]:
-    """Those of the parts of configs; runners and inferencers are left out, since they start things."""
-    from mmdet.utils import register_all_modules
+def registries(scopes: Collection[str]) -> Iterator[Registry]:
+    """Those of the parts of configs; runners and inferencers are left out, since they start things.
 
-    register_all_modules(init_default_scope=False)
+    Args:
+        scopes: the packages whose parts a config names.
+    """
     pending = [each for each in vars(registry).values() if isinstance(each, Registry)]
-    for each in pending:
-        if each.name not in (RUNNERS.name, INFERENCERS.name):
-            yield each
-            pending.extend(child for child in each.children.values() if child not in pending)
+    for scope in sorted({"mmdet", *scopes}):
+        need_package(scope, "its config")
+        import_module(f"{scope}.utils").register_all_modules(init_default_scope=False)
+        theirs = vars(import_module(f"{scope}.registry")).values()  # some are nobody's children
+        pending += [each for each in theirs if isinstance(each, Registry)]
+    seen: list[Registry] = []
+    while pending:
+        each = pending.pop()
+        if any(each is other for other in seen) or each.name in (RUNNERS.name, INFERENCERS.name):
+            continue
+        seen.append(each)
+        pending.extend(each.children.values())
+        yield each

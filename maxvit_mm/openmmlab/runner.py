@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from .coco_by_name import SUMMARY
+from .quiet import quiet_libraries
 
 # How messages begin that are for the log file: hundreds of lines before the first step.
 FOR_THE_FILE = (
@@ -25,6 +26,7 @@ FOR_THE_FILE = (
     "segm_mAP_copypaste:",
     "The testing results of the whole dataset is empty.",
     "Since `metrics` is an empty dict",
+    "The prefix is not set in metric class",
 )
 
 
@@ -32,6 +34,11 @@ class TrainingRunner(Runner):
     """A runner whose log file has everything, and whose screen leaves out what nobody reads there."""
 
     for_the_file: tuple[str, ...] = (*FOR_THE_FILE, SUMMARY)
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        with quiet_libraries():
+            return super().from_cfg(cfg)
 
     def build_logger(self, *arguments: Any, **named: Any) -> MMLogger:
         logger = super().build_logger(*arguments, **named)

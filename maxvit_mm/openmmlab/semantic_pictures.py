@@ -57,7 +57,9 @@ class TitledMapsVisualizer(SegLocalVisualizer):
     holds = False  # while the picture is being drawn, and not yet titled
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
-        if not self.holds:
+        if self.holds:
+            self.set_image(image)  # both halves
+        else:
             super().add_image(name, image, step)
 
     def add_datasample(

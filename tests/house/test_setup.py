@@ -11,6 +11,8 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 
+from maxvit_mm.openmmlab.task_packages import FRAMEWORKS
+
 # Writes down what it is asked for. It fails where $FAILS says, and makes folders where venv and pip do.
 PLAYER = """#!/bin/sh
 echo "$@" >> "$CALLS"
@@ -19,6 +21,7 @@ home=$(dirname "$(dirname "$0")")
 case "$*" in
     "${FAILS:-never}"*) exit 137 ;;
     *"pip list"*) echo "$THERE" ;;
+    *"doctor.py --torchvision") echo "$OF_TORCH" ;;
     "-m pip install "*) mkdir -p "$home/lib/python3.11/site-packages/$(date +%N)" ;;
     "-m venv "*) for last; do :; done; rm -rf "$last"; mkdir -p "$last/bin"; cp "$0" "$last/bin/python" ;;
     *"echo --system-site-packages"*|*importlib.metadata*) exit 1 ;;
@@ -26,6 +29,7 @@ esac
 """
 INSTALL = r"-m pip install -c \S+ --only-binary :all:"
 DOCTOR = "tools/doctor.py"
+TASKS, ONEDL_TASKS = "segmentation,classification", "onedl-segmentation,onedl-classification"
 
 
 class Clone:
@@ -84,7 +88,7 @@ def test_the_set_up_makes_an_environment_fills_it_and_has_it_looked_over(clone):
         "tools/constraints.py ours$",
         f"{INSTALL} setuptools>=64$",
         # As a path: else a folder beside the clone imports the clone's.
-        rf"{INSTALL} --no-build-isolation --config-settings editable_mode=compat -e \.\[lite,test,all\]$",
+        rf"{INSTALL} --no-build-isolation .*editable_mode=compat -e \.\[lite,{TASKS},test,all\]$",
         f"{DOCTOR}$",
         "tools/demo.py --steps 3$",
     ]
@@ -192,7 +196,7 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
         "-m pip uninstall -y mmcv",
         "tools/quick_flags.py .venv-compiled/headers",
     ]
-    assert asked(calls, rf"{INSTALL} .*-e \.\[compiled,test\]$") > built
+    assert asked(calls, rf"{INSTALL} .*-e \.\[compiled,{TASKS},test\]$") > built
     assert asked(calls, "tools/doctor.py --compiled$") > built
     clone.make("-n", "test-compiled", "-W", "setup.py")
     assert "MMCV_WITH_OPS=1" in clone.said
@@ -201,6 +205,25 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
 def test_ops_that_load_are_not_compiled_again(clone):
     calls = clone.make("test-compiled")[1]
     assert asked(calls, ".*--no-binary mmcv") == -1
+
+
+OF_TORCH = "torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cu126"
+
+
+def test_a_torch_for_cuda_gets_the_torchvision_that_belongs_to_it(clone):
+    status, calls = clone.make("demo", OF_TORCH=OF_TORCH)
+    assert status == 0, clone.said
+    first = asked(calls, f"{INSTALL} --no-deps {re.escape(OF_TORCH)}$")
+    assert asked(calls, f"{DOCTOR} --before$") < first < asked(calls, f"{INSTALL} .* -e")
+    assert asked(Clone(clone.root.parent / "other").make("demo")[1], ".*torchvision==") == -1
+
+
+def test_a_set_up_goes_on_without_that_torchvision_and_says_so(clone):
+    install = "-m pip install -c .venv/.maxvit_mm-constraints.txt --only-binary :all: --no-deps torchvision"
+    status, calls = clone.make("demo", OF_TORCH=OF_TORCH, FAILS=install)
+    assert status == 0, clone.said
+    assert f"note: {OF_TORCH} was not to be had" in clone.said
+    assert asked(calls, f"{INSTALL} .* -e") >= 0
 
 
 # --- versions ---
@@ -254,13 +277,14 @@ class TestAPythonOfItsOwn:
 
 
 ONEDL_MMCV = r"-m pip install -c \S+ --no-deps --no-binary onedl-mmcv --no-cache-dir onedl-mmcv$"
-ONEDL_MMDET = rf"{INSTALL} --no-binary onedl-mmdetection onedl-mmdetection$"
+SOURCES = ["onedl-mmdetection", "onedl-mmsegmentation", "onedl-mmpretrain"]
+ONEDL_REST = f"{INSTALL} {' '.join(f'--no-binary {name}' for name in SOURCES)} {' '.join(SOURCES)}$"
 
 
 def test_the_fork_is_built_apart_from_our_torch_and_its_mmcv_is_never_cached(clone):
     status, calls = clone.make("test-onedl", "ARGS=-x")
     assert status == 0, clone.said
-    order = [ONEDL_MMCV, ONEDL_MMDET, rf"{INSTALL} --no-build-isolation .*-e \.\[onedl,test\]$"]
+    order = [ONEDL_MMCV, ONEDL_REST, rf"{INSTALL} --no-build-isolation .*-e \.\[onedl,{ONEDL_TASKS},test\]$"]
     places = [asked(calls, pattern) for pattern in [*order, f"{DOCTOR}$", "-m pytest tests/data .*-x$"]]
     assert -1 not in places
     assert places == sorted(places)
@@ -270,18 +294,18 @@ def test_the_fork_is_built_apart_from_our_torch_and_its_mmcv_is_never_cached(clo
 @pytest.mark.parametrize(
     ("there", "extras"),
     [
-        ("numpy==2.0.0", "lite"),
-        ("mmcv-lite==2.1.0", "lite"),
-        ("addict==2\nmmcv==2.0.1", "compiled"),
-        ("onedl-mmcv==2.3.6\nonedl-mmengine==0.10.12", "onedl"),
-        ("onedl-mmengine==0.10.12", "onedl"),
+        ("numpy==2.0.0", f"lite,{TASKS}"),
+        ("mmcv-lite==2.1.0", f"lite,{TASKS}"),
+        ("addict==2\nmmcv==2.0.1", f"compiled,{TASKS}"),
+        ("onedl-mmcv==2.3.6\nonedl-mmengine==0.10.12", f"onedl,{ONEDL_TASKS}"),
+        ("onedl-mmengine==0.10.12", f"onedl,{ONEDL_TASKS}"),
     ],
 )
 def test_the_openmmlab_that_an_environment_has_is_not_written_over(clone, there, extras):
     status, calls = clone.make("demo", THERE=there)
     assert status == 0, clone.said
     assert asked(calls, rf"{INSTALL} --no-build-isolation .*-e \.\[{extras},test,all\]$") >= 0
-    assert (asked(calls, ONEDL_MMCV) >= 0) == (extras == "onedl")
+    assert (asked(calls, ONEDL_MMCV) >= 0) == ("onedl" in extras)
 
 
 def test_an_opencv_that_cannot_start_is_written_over_even_where_its_twin_is_there(clone):
@@ -293,7 +317,7 @@ def test_the_peers_have_an_environment_of_their_own_even_beside_an_active_one(cl
     clone.add_python(tmp_path / "theirs" / "bin" / "python")
     status, calls = clone.make("benchmark", VIRTUAL_ENV=str(tmp_path / "theirs"))
     assert status == 0, clone.said
-    assert asked(calls, rf"{INSTALL} .*-e \.\[lite,test,peers\]$") >= 0
+    assert asked(calls, rf"{INSTALL} .*-e \.\[lite,{TASKS},test,peers\]$") >= 0
     assert asked(calls, "tools/doctor.py --peers$") >= 0
     assert clone.stamps(".venv-peers")
 
@@ -309,7 +333,7 @@ def constraints(tmp_path, *arguments, **packages):
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (tmp_path / "pins.txt").write_text(
-        '# why\ntorch==2.13.0\nnumpy==2.2.6; python_version < "3.11"\neinops==1\n'
+        '# why\ntorch==2.13.0\nnumpy==2.2.6; python_version < "3.11"\neinops==1\ntorchvision==0.28.0\n'
     )
     shutil.copy(ROOT / "tools/constraints.py", tmp_path)
     command = [sys.executable, "-S", tmp_path / "constraints.py", *arguments]
@@ -319,7 +343,7 @@ def constraints(tmp_path, *arguments, **packages):
     return [line for line in said.splitlines() if line[0] != "#"]
 
 
-PINS = ["torch==2.13.0", 'numpy==2.2.6; python_version < "3.11"', "einops==1"]
+PINS = ["torch==2.13.0", 'numpy==2.2.6; python_version < "3.11"', "einops==1", "torchvision==0.28.0"]
 
 
 def test_our_environment_is_held_to_every_pin(tmp_path):
@@ -332,7 +356,7 @@ def test_our_environment_is_held_to_every_pin(tmp_path):
 @pytest.mark.parametrize("arguments", [[], ["ours"]])
 def test_a_torch_of_the_users_choice_stays_to_the_letter_and_so_does_what_is_beside_it(tmp_path, arguments):
     held = constraints(tmp_path, *arguments, torch="2.6.0+cpu", numpy="1.26.4")
-    assert held == ["torch==2.6.0+cpu", "einops==1"]
+    assert held == ["torch==2.6.0+cpu", "einops==1"]  # pip finds out which torchvision is for it
 
 
 OTHER = ["sympy==1", "torch==2.6.0"]
@@ -353,14 +377,14 @@ def test_an_environment_for_other_versions_is_held_to_those(tmp_path, there, hel
 
 
 def test_what_an_active_environment_has_stays_and_what_it_lacks_is_pinned(tmp_path):
-    assert constraints(tmp_path, numpy="1.26.4") == ["torch==2.13.0", "einops==1"]
+    assert constraints(tmp_path, numpy="1.26.4") == [PINS[0], *PINS[2:]]
 
 
 def test_every_requirement_is_pinned():
     required, extras = requirements()
     wanted = {name_of(line) for lines in [required, *extras.values()] for line in lines}
     pinned = set(re.findall(r"^([a-z0-9-]+)==\S+", (ROOT / "tools" / "pins.txt").read_text(), re.MULTILINE))
-    assert {"torch", "mmdet", "mmcv-lite", "onedl-mmcv", "pytest", "onnxruntime"} <= wanted
+    assert {"torch", "mmdet", "mmcv-lite", "onedl-mmcv", "mmpretrain", "pytest", "onnxruntime"} <= wanted
     assert wanted <= pinned
 
 
@@ -380,17 +404,32 @@ def name_of(requirement):
     return re.match(r"[a-z0-9-]+", requirement)[0]
 
 
+UPSTREAM = {"lite", "compiled", "segmentation", "classification"}
+ONEDL = {"onedl", "onedl-segmentation", "onedl-classification"}
+
+
 def test_a_family_of_openmmlab_is_an_extra_and_none_pulls_another():
     required, extras = requirements()
     names = {extra: {name_of(line) for line in lines} for extra, lines in extras.items()}
-    families = ("lite", "compiled", "onedl")
     assert names["lite"] == {"mmengine", "mmcv-lite", "mmdet", "setuptools"}
     assert names["compiled"] == {"mmengine", "mmcv", "mmdet", "setuptools"}
     assert names["onedl"] == {"onedl-mmengine", "onedl-mmcv", "onedl-mmdetection"}
+    of_onedl = set().union(*(names[extra] for extra in ONEDL))
+    assert all(name.startswith("onedl-") for name in of_onedl - {"torchvision"})
+    assert not any(name.startswith("onedl-") for extra in UPSTREAM for name in names[extra])
     everybodys = {name_of(line) for line in required}
-    everybodys |= set().union(*(names[extra] for extra in names.keys() - set(families)))
+    everybodys |= set().union(*(names[extra] for extra in names.keys() - UPSTREAM - ONEDL))
     assert {"torch", "einops", "safetensors"} <= everybodys
     assert not [name for name in everybodys if re.match(r"(onedl-)?mm|setuptools", name)]
+
+
+@pytest.mark.parametrize(("folder", "task"), [("mmseg", "segmentation"), ("mmpretrain", "classification")])
+def test_the_extra_of_a_task_is_what_the_sentence_names_where_it_is_missing(folder, task):
+    framework, extras = FRAMEWORKS[folder], requirements()[1]
+    assert extras[task] == [framework.of_openmmlab, *framework.besides]
+    assert extras[f"onedl-{task}"][0] == framework.of_onedl.replace("==", "~=")
+    pins = (ROOT / "tools/pins.txt").read_text().splitlines()
+    assert {framework.of_openmmlab, framework.of_onedl} <= set(pins)
 
 
 @pytest.mark.parametrize("version", ["2.0.0rc4", "2.0.1", "2.1.0"])

@@ -1,5 +1,6 @@
 """The config inside a checkpoint: the whole of it, and nothing that runs."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 
+from maxvit_mm.openmmlab import task_packages
 from maxvit_mm.openmmlab.own_config import config_of_checkpoint
 from maxvit_mm.weights import CheckpointError
 
@@ -25,6 +27,64 @@ def test_a_config_comes_back_from_a_checkpoint_as_it_was(config):
     del expected["custom_imports"]
     assert found.to_dict() == expected
     assert isinstance(found.odd["a.b"]["c"], tuple)
+
+
+SEGMENTER = """
+default_scope = 'mmseg'
+custom_imports = dict(imports=['maxvit_mm', 'mmseg.models'])
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', seg_pad_val=255),
+    backbone=dict(type='MaxViT', arch='pico'),
+    decode_head=dict(type='UPerHead', loss_decode=dict(type='CrossEntropyLoss')))
+test_dataloader = dict(dataset=dict(
+    type='mmseg.datasets.ADE20KDataset', seg_map_suffix='_labels.png',
+    pipeline=[dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+visualizer = dict(type='SegLocalVisualizer', name='visualizer')
+"""
+CLASSIFIER = """
+default_scope = 'mmpretrain'
+model = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='MaxViT', arch='pico'),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', loss=dict(type='LabelSmoothLoss')),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]))
+train_dataloader = dict(
+    dataset=dict(type='ImageNet', pipeline=[
+        dict(type='RandAugment', policies='timm_increasing'), dict(type='PackInputs')]),
+    sampler=dict(type='RepeatAugSampler'))
+test_evaluator = dict(type='Accuracy', topk=(1, 5))
+out = dict(type='DumpResults', out_file_path='results.pkl')
+"""
+
+
+@pytest.mark.parametrize("text", [SEGMENTER, CLASSIFIER], ids=["segmenter", "classifier"])
+def test_a_config_of_another_task_comes_back_as_it_was(text):
+    expected = Config.fromstring(text.replace("'mmseg.models'", ""), ".py").to_dict()
+    expected.pop("custom_imports", None)
+    assert config_of_checkpoint("w.pth", carrying(text)).to_dict() == expected
+
+
+@pytest.mark.parametrize(("text", "name"), [(SEGMENTER, "MMSegmentation"), (CLASSIFIER, "MMPretrain")])
+def test_a_config_of_a_framework_that_is_missing_says_what_installs_it(text, name, monkeypatch):
+    monkeypatch.setattr(task_packages, "find_spec", lambda folder: folder == "mmdet" or None)
+    with pytest.raises(CheckpointError, match=rf"^w\.pth: its config is for {name}, .*: run `pip install "):
+        config_of_checkpoint("w.pth", carrying(text))
+
+
+def test_what_fetches_a_tokenizer_from_the_web_is_refused(monkeypatch):
+    """It takes `trust_remote_code`, and is there where transformers is installed, which it is not here."""
+
+    def from_pretrained(**options): ...
+
+    from_pretrained.__module__ = "mmpretrain.models.utils.huggingface"
+    tokenizers = importlib.import_module("mmpretrain.registry").TOKENIZER
+    monkeypatch.setitem(tokenizers.module_dict, "AutoTokenizer", from_pretrained)
+    for name in ("AutoTokenizer", "mmpretrain.AutoTokenizer"):
+        with pytest.raises(CheckpointError, match=f"it names {name}"):
+            config_of_checkpoint("w.pth", carrying(f"{CLASSIFIER}\ntokenizer = dict(type='{name}')"))
 
 
 def test_a_training_leaves_a_checkpoint_that_knows_its_config(trained):
@@ -61,6 +121,16 @@ def test_a_training_leaves_a_checkpoint_that_knows_its_config(trained):
         ("optim_wrapper = dict(constructor='os.system')", "it names os.system"),
         ("custom_hooks = ['os.system']", "it names os.system"),
         ("default_scope = 'this'", "its default_scope is this"),
+        ("model = dict(type='mmseg.apis.inference_model')", "it names mmseg.apis.inference_model"),
+        ("model = dict(type='mmseg.apis.MMSegInferencer')", "it names mmseg.apis.MMSegInferencer"),
+        ("model = dict(type='mmpretrain.apis.get_model', model='r')", "it names mmpretrain.apis.get_model"),
+        ("model = dict(type='mmpretrain.models.utils.torch.load')", "it names mmpretrain.models.utils.torch"),
+        ("a = dict(type='mmpretrain.HuggingFaceClassifier')", "it names mmpretrain.HuggingFaceClassifier"),
+        ("default_scope = 'mmseg'\nmodel = dict(type='VPD')", "it names VPD"),
+        ("a = dict(type='torchvision/ConvertImageDtype', dtype='x')", "ConvertImageDtype', no name"),
+        ("data = dict(ann_file='http://a.b/c.pkl')", "it reads http://a.b/c.pkl"),
+        ("data = dict(ann_file='http://a.b/c.json?d=.pickle')", "it reads http://a.b/c.json"),
+        ("data = dict(ann_file='a/b.yaml')", "it reads a/b.yaml"),
         ("filename = 'a.py'", "filename is reserved"),
     ],
 )  # fmt: skip
@@ -75,7 +145,11 @@ def test_what_could_run_is_refused_and_does_not(text, reason, tmp_path, monkeypa
     assert not Path("ran").exists()
 
 
-@pytest.mark.parametrize("name", ["torch.optim.AdamW", "mmdet.models.detectors.MaskRCNN", "mmdet.MaskRCNN"])
+PARTS = ["torch.optim.AdamW", "mmdet.models.detectors.MaskRCNN", "mmdet.MaskRCNN"]
+PARTS += ["mmseg.models.UPerHead", "mmpretrain.models.ImageClassifier"]
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_parts_of_configs_may_be_named_in_full(name):
     assert config_of_checkpoint("w.pth", carrying(f"model = dict(type={name!r})")).model.type == name
 

@@ -29,11 +29,16 @@ onedl, its living fork:
 
 def compiled_mmcv_lines() -> str:
     """The lines that compile mmcv, OpenMMLab's own or onedl's, whichever is installed."""
+    return COMPILED_ONEDL_LINES if is_onedl() else COMPILED_MMCV_LINES
+
+
+def is_onedl() -> bool:
+    """Whether the OpenMMLab that is here is onedl's."""
     try:
         distribution("onedl-mmcv")
     except PackageNotFoundError:
-        return COMPILED_MMCV_LINES
-    return COMPILED_ONEDL_LINES
+        return False
+    return True
 
 
 def needs_compiled(what: str) -> NoReturn:
