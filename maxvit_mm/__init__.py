@@ -46,12 +46,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`maxvit_mm.Detector`, made when it is asked for: it needs MMDetection, which takes seconds to import.
+    """`maxvit_mm.Detector`, `Segmenter`, `Classifier`: imported when asked for: OpenMMLab takes seconds.
 
     Raises:
         ImportError: says what to install, where supervision is missing.
     """
-    if name != "Detector":
+    if name not in ("Detector", "Segmenter", "Classifier"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module(".inference.libraries", __name__).need("supervision")
-    return import_module(".inference.detector", __name__).Detector
+    return getattr(import_module(f".inference.{name.lower()}", __name__), name)

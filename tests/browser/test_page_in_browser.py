@@ -138,8 +138,8 @@ def saved(page, button):
 
 
 def test_send_slide_switch_and_download(page, finder, photo, monkeypatch):
-    calls, run = [], finder.detector.model.test_step
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: (calls.append(1), run(data))[1])
+    calls, run = [], finder.predictor.model.test_step
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: (calls.append(1), run(data))[1])
     send(page, photo)
     assert photo.name in said(page, "6 objects (")
     has_rows(page, 6)
