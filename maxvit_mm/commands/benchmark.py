@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -128,8 +129,7 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        default=6.0,
-        help="of --report: after so many, nothing else is begun, and what is missing is named (default 6)",
+        help="of --report: after so many, nothing else is begun, and what is missing is named (6 on a GPU)",
     )
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed, in turn (default 7)")
     parser.add_argument(
@@ -138,6 +138,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
     args.dtype = args.dtype or ["bf16" if args.report else "fp32"]
+    if args.minutes is None:
+        args.minutes = 6.0 if args.device == "cuda" else math.inf
     if args.new_size is None:
         args.new_size = args.device == "cuda"
     for size in args.size:
