@@ -3,16 +3,21 @@
 from importlib import import_module
 from typing import Any
 
-from .openmmlab import mmcv_ops, panoptic_quality
+from .openmmlab import mmcv_ops, panoptic_quality, torchvision_import
 
+torchvision_import.guard()  # before anything imports `torchvision`
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 panoptic_quality.install()  # before MMDetection looks for `panopticapi`
 
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
+    classification_head,
     float_regions,
+    fused,
     hooks,
+    late,
     layer_decay,
+    official_crop,
     resumed_schedule,
     watching,
     whole_checkpoints,
@@ -23,11 +28,15 @@ from .version import __version__  # noqa: E402
 __all__ = [
     "MaxViT",
     "__version__",
+    "classification_head",
     "fast",
     "float_regions",
+    "fused",
     "hooks",
+    "late",
     "layer_decay",
     "moved",
+    "official_crop",
     "resumed_schedule",
     "watching",
     "whole_checkpoints",

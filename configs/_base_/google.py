@@ -9,3 +9,8 @@ levels_3_to_7 = dict(
     norm_cfg=norm,
 )
 bf16 = dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale=1.0)  # it has the range of fp32
+# For a config to add to its custom_hooks. The averages follow from the first steps on: the new one's share
+# is 9 / (9 + step) until it falls to 0.0002. BatchNorm's statistics are averaged too.
+averages = dict(
+    type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.0002, gamma=9, update_buffers=True
+)

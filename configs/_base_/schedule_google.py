@@ -28,11 +28,6 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=steps, eta_min_ratio=0.03),
 ]
 
-# For a config to add to its custom_hooks. The averages follow from the first steps on: the new one's share
-# is 9 / (9 + step) until it falls to 0.0002. BatchNorm's statistics are averaged too.
-averages = dict(
-    type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.0002, gamma=9, update_buffers=True
-)
-# For its default_hooks, and its log
+# For a config's default_hooks, and its log
 by_steps = dict(checkpoint=dict(by_epoch=False, interval=interval), logger=dict(log_metric_by_epoch=False))
 log_by_steps = dict(by_epoch=False)

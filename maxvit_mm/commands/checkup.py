@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 
-from ..data.coco_folder import CocoFolder, DataError, inspect
+from ..data.folder import DataError, Folder
 from ..measure.checkup import cheap_findings, costly_findings
 from ..measure.config_cost import build
 from ..measure.gpu_memory import GIB, Finding
-from ..openmmlab.config_checks import (
-    notes_on_the_data,
-    notes_on_the_start,
-    require_checkpoint,
-    require_data,
-)
+from ..openmmlab.config_checks import notes_on_the_start, require_checkpoint, require_data
+from ..openmmlab.tasks import task_for, task_of
 from .launch import read_plan
 from .options import training_parser
 
@@ -32,7 +27,7 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     """
     if options.config is None:
         try:
-            yield from of_data(inspect(Path(options.data), masks=True))
+            yield from of_data(task_for(Path(options.data)).look(Path(options.data)))
         except DataError as error:
             yield Finding("problem", "data", str(error))
         return
@@ -57,8 +52,8 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
             yield Finding("problem", "data", str(refusal))
     else:
         yield from of_data(folder)
-        for note in notes_on_the_data(cfg, folder):
-            yield Finding("note", "data", note.removeprefix("note: "))
+        for note in task_of(cfg).notes(cfg, folder):
+            yield Finding("note", "data", note)
     if plan is not None:
         yield Finding("ok", "plan", "\n".join(line.strip() for line in plan.lines()))
         for note in plan.notes():
@@ -66,14 +61,14 @@ def findings(options: argparse.Namespace) -> Iterator[Finding]:
     yield from of_a_run(cfg, folder, options)
 
 
-def of_a_run(cfg: Config, folder: CocoFolder | None, options: argparse.Namespace) -> Iterator[Finding]:
+def of_a_run(cfg: Config, folder: Folder | None, options: argparse.Namespace) -> Iterator[Finding]:
     """What a training by a config that can be read will meet here."""
     try:
         require_checkpoint(cfg)
     except SystemExit as refusal:
         yield Finding("problem", "weights", str(refusal))
         return
-    for note in notes_on_the_start(cfg):
+    for note in notes_on_the_start(cfg, task_of(cfg).from_released):
         yield Finding("note", "start", note.removeprefix("note: "))
     here = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
     gpus = [int(options.gpu_memory * GIB)] if options.gpu_memory else here
@@ -85,8 +80,9 @@ def of_a_run(cfg: Config, folder: CocoFolder | None, options: argparse.Namespace
         yield from cheap_findings(cfg, build(cfg), images, processes)
 
 
-def of_data(folder: CocoFolder) -> Iterator[Finding]:
+def of_data(folder: Folder) -> Iterator[Finding]:
     """The summary of a folder, and each of its notes."""
-    yield Finding("ok", "data", replace(folder, notes=()).describe(width=80))
+    summary = folder.describe(width=80).split("\nnote: ")[0]
+    yield Finding("ok", "data", summary)
     for note in folder.notes:
         yield Finding("note", "data", note)

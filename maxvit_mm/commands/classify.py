@@ -11,9 +11,10 @@ import torch
 
 from ..inference.classify import accuracy, top_5
 from ..inference.imagenet import imagenet_classes
-from ..inference.images import PREPROCESSING, ImageError
+from ..inference.images import ImageError
 from ..network.trunk import SMALLEST_IMAGE
 from ..openmmlab.classifier import MaxViTClassifier
+from ..openmmlab.official_crop import PREPROCESSING
 from ..weights import CheckpointError
 
 WHAT_IT_DOES = f"""\

@@ -19,11 +19,13 @@ from ..weights import (
     Converted,
     Weights,
     convert,
+    to_mmpretrain,
     to_timm,
     write_weights,
 )
 
 SUFFIXES = (".pth", ".safetensors")
+TO_OTHERS = {"timm": to_timm, "mmpretrain": to_mmpretrain}
 
 
 def report(converted: Converted) -> str:
@@ -86,7 +88,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("source", metavar="SRC", type=Path)
     parser.add_argument("destination", metavar="DST", type=Path, help="a .pth or .safetensors file to write")
     parser.add_argument(
-        "--to", choices=["maxvit_mm", "timm"], default="maxvit_mm", help="whose names to write"
+        "--to",
+        choices=["maxvit_mm", *TO_OTHERS],
+        default="maxvit_mm",
+        help="whose names to write: of mmpretrain, those of a whole classifier of our configs",
     )
     parser.add_argument(
         "--image-size",
@@ -109,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_destination(args.source, args.destination)
         converted = convert(args.source, args.image_size, args.normalization, not args.no_average)
         weights = converted.weights
-        if args.to == "timm":
-            weights = Weights(to_timm(converted), {})
+        if args.to in TO_OTHERS:
+            weights = Weights(TO_OTHERS[args.to](converted), {})
         print(report(converted))
         write_weights(args.destination, weights)
     except (CheckpointError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What `make demo` does: the embedded data set, a detector trained on it, and pictures of what it finds."""
+"""What `make demo` does: the embedded data set, a network trained on it, and pictures of what it finds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import mmcv
@@ -16,50 +17,76 @@ import numpy as np
 from ..data.shapes import make_shapes
 from . import test, train
 
-CONFIG = "mask_rcnn_maxvit_pico_shapes"
+SHAPES = Path("data/shapes")
 SHEET = "truth_beside_prediction.png"
 SHOWN = 8  # pictures on the sheet
+
+
+class Demo(NamedTuple):
+    """One task's demo.
+
+    Attributes:
+        config: the name of one of ours, whose data set lies in `folder`.
+        make: makes the data set in a folder, of so many images to train on and to test on.
+        metrics: what is said at the end: how a reader calls a metric, its name, and the most that it can be.
+        choose: of a folder of pictures, in files, those for the sheet, best first.
+    """
+
+    config: str
+    folder: Path
+    make: Callable[[Path, int, int], object]
+    metrics: Mapping[str, tuple[str, float]]
+    choose: Callable[[Sequence[Path], Path], list[Path]]
+
+    def report(self, metrics: Mapping[str, float]) -> str:
+        return ", ".join(f"{said} {metrics[name] / most:.3f}" for said, (name, most) in self.metrics.items())
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """Make the data, train, evaluate and draw; print where the pictures are. Returns the metrics."""
     parser = argparse.ArgumentParser(description="Train MaxViT on the embedded data set and look at it.")
-    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"))
+    parser.add_argument("--task", choices=list(DEMOS), default="detection", help="what to train (detection)")
+    parser.add_argument("--work-dir", type=Path, help="work_dirs/demo, or demo_TASK for another task")
     parser.add_argument("--images", type=int, nargs=2, default=(600, 100), metavar=("TRAIN", "VAL"))
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
+    demo = DEMOS[args.task]
+    name = "demo" if args.task == "detection" else f"demo_{args.task}"
+    work_dir = args.work_dir or Path("work_dirs", name)
     options = ["--cfg-options", *args.cfg_options] if args.cfg_options else []
 
-    print("demo: making the embedded data set in data/shapes", flush=True)
+    print(f"demo: making the embedded data set in {demo.folder}", flush=True)
     try:
-        make_shapes(Path("data/shapes"), *args.images)
+        demo.make(demo.folder, *args.images)
     except (FileExistsError, ValueError) as error:
         raise SystemExit(f"demo: {error}") from error
     started = time.monotonic()
-    train.main([CONFIG, "--work-dir", str(args.work_dir), *options])
+    train.main([demo.config, "--work-dir", str(work_dir), *options])
     minutes = (time.monotonic() - started) / 60
     print(f"demo: trained in {minutes:.1f} minutes; now evaluating and drawing", flush=True)
 
-    checkpoint = (args.work_dir / "last_checkpoint").read_text().strip()
-    pictures = (args.work_dir / "pictures").resolve()
+    checkpoint = (work_dir / "last_checkpoint").read_text().strip()
+    pictures = (work_dir / "pictures").resolve()
     metrics = test.main([checkpoint, "--show-dir", str(pictures)])
-    draw_sheet(
-        richest(pictures, Path("data/shapes/annotations/instances_val2017.json")), args.work_dir / SHEET
-    )
-    print(f"demo: bbox AP {metrics['coco/bbox_mAP']:.3f}, mask AP {metrics['coco/segm_mAP']:.3f}")
-    print(f"demo: look at {args.work_dir}: {SHEET}, all {args.images[1]} in pictures/, and curves.png")
+    draw_sheet(demo.choose(sorted(pictures.iterdir()), demo.folder)[:SHOWN], work_dir / SHEET)
+    print(f"demo: {demo.report(metrics)}")
+    print(f"demo: look at {work_dir}: {SHEET}, all {args.images[1]} in pictures/, and curves.png")
     return metrics
 
 
-def richest(pictures: Path, annotation_file: Path) -> list[Path]:
-    """The pictures of a folder whose images have the most classes, of equal ones the first."""
-    annotations = json.loads(annotation_file.read_text())
+def richest(files: Sequence[Path], folder: Path) -> list[Path]:
+    """The pictures of the images with the most classes first, of equal ones the first of the names."""
+    annotations = json.loads((folder / "annotations/instances_val2017.json").read_text())
     names = {image["id"]: Path(image["file_name"]).stem for image in annotations["images"]}
     classes = defaultdict(set)
     for annotation in annotations["annotations"]:
         classes[names[annotation["image_id"]]].add(annotation["category_id"])
-    files = sorted(pictures.iterdir())
-    return sorted(files, key=lambda file: -len(classes[file.stem.partition("_")[0]]))[:SHOWN]
+    return sorted(files, key=lambda file: -len(classes[file.stem.partition("_")[0]]))
+
+
+def spread(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Pictures at equal distances, which shows all classes of files that are sorted by them."""
+    return list(files[:: max(1, len(files) // SHOWN)])
 
 
 def draw_sheet(pictures: Sequence[Path], path: Path) -> None:
@@ -80,3 +107,21 @@ def centred(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.copyMakeBorder(
         image, top, down - top, left, right - left, cv2.BORDER_CONSTANT, value=(255, 255, 255)
     )
+
+
+DEMOS = {
+    "detection": Demo(
+        "mask_rcnn_maxvit_pico_shapes",
+        SHAPES,
+        make_shapes,
+        {"bbox AP": ("coco/bbox_mAP", 1), "mask AP": ("coco/segm_mAP", 1)},
+        richest,
+    ),
+    "segmentation": Demo(
+        "upernet_maxvit_pico_shapes",
+        SHAPES,
+        make_shapes,
+        {"mIoU": ("mIoU", 100)},
+        richest,
+    ),
+}

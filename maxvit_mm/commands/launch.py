@@ -18,8 +18,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 
-from ..data.coco_folder import CocoFolder, inspect
-from ..data.survey import survey
+from ..data.folder import Folder
 from ..openmmlab.class_names import classes_of_checkpoint
 from ..openmmlab.config_checks import (
     check_checkpoints,
@@ -28,18 +27,15 @@ from ..openmmlab.config_checks import (
     check_options,
     check_pipelines,
     complete_options,
-    notes_on_the_data,
     require_file,
-    trains_masks,
 )
 from ..openmmlab.hardware import is_first_process, processes, use_gloo
 from ..openmmlab.image_size import set_scale
 from ..openmmlab.own_config import config_of_checkpoint
-from ..openmmlab.pictures import title_pictures
 from ..openmmlab.planning import Data, Settled, Wishes, plan_training
-from ..openmmlab.retarget import dataset_configs, decoder_of, filter_of, point_config_at, read_by_name
 from ..openmmlab.runner import TrainingRunner
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.tasks import task_of
 from ..openmmlab.training_plan import TrainingPlan
 from ..openmmlab.written_keys import keys_of_user
 from ..weights import CheckpointError
@@ -52,29 +48,41 @@ class Plan(NamedTuple):
     """A config with the command line's changes, the folder of `--data`, and what the training will be."""
 
     cfg: Config
-    folder: CocoFolder | None
+    folder: Folder | None
     training: TrainingPlan | None = None
 
 
-def read_config(args: argparse.Namespace, splits: Sequence[str], checkpoint: str | None = None) -> Config:
+def read_config(
+    args: argparse.Namespace,
+    splits: Sequence[str],
+    checkpoint: str | None = None,
+    known: Sequence[str] | None = None,
+) -> Config:
     """The config of `read_plan`; says what is in the folder."""
-    cfg, folder, _ = read_plan(args, splits, checkpoint)
+    cfg, folder, _ = read_plan(args, splits, checkpoint, known)
     describe(cfg, folder)
     return cfg
 
 
-def describe(cfg: Config, folder: CocoFolder | None) -> None:
+def describe(cfg: Config, folder: Folder | None) -> None:
     """Say what is in the folder of `--data`."""
     if folder is not None and is_first_process():
-        print("\n".join([folder.describe(), *notes_on_the_data(cfg, folder)]))
+        notes = (f"note: {note}" for note in task_of(cfg).notes(cfg, folder))
+        print("\n".join([folder.describe(), *notes]))
 
 
-def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str | None = None) -> Plan:
+def read_plan(
+    args: argparse.Namespace,
+    splits: Sequence[str],
+    checkpoint: str | None = None,
+    known: Sequence[str] | None = None,
+) -> Plan:
     """The config with the command line's changes: `--data` first, so that `--cfg-options` can correct it.
 
     Args:
         splits: those that `--data` must have. With 'train' among them, the config is made to train.
         checkpoint: whose own config is taken where the command line names none.
+        known: the classes of a checkpoint that is tested. Where `--data` has more, those are taken.
 
     Raises:
         SystemExit: with a sentence on what is wrong.
@@ -83,6 +91,7 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     setup_cache_size_limit_of_dynamo()
     cfg, name = starting_config(args, checkpoint)
+    task = task_of(cfg)
     check_options(cfg, args.cfg_options or {})
     written = keys_of_user(find_config(args.config)) if args.config else []
     check_pipelines(cfg, written)
@@ -91,11 +100,8 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
     if args.data is not None:
         meant = with_options(cfg, args.cfg_options)
         with clear_refusals():
-            folder = inspect(
-                Path(args.data), trains_masks(meant), splits, decoder_of(meant), filter_of(meant)
-            )
-            folder = folder.only(args.classes) if args.classes else folder
-            point_config_at(cfg, folder)
+            folder = with_classes(args, task.inspect(Path(args.data), meant, splits), known)
+            task.point(cfg, folder)
         name = f"{DATA_SET.sub('', name)}_{folder.root.resolve().name}"
     recipe, cfg = cfg, with_options(cfg, args.cfg_options)
     training = None
@@ -103,9 +109,9 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
         training = fitted(args, cfg, recipe, folder, written)
     elif args.img_scale:
         set_scale(cfg, args.img_scale)
-    read_by_name(cfg)
+    task.complete(cfg)
     complete_options(cfg)
-    title_pictures(cfg)
+    task.title_pictures(cfg)
     check_model(cfg.model)
     check_loops(cfg)
     check_checkpoints(cfg)
@@ -114,6 +120,18 @@ def read_plan(args: argparse.Namespace, splits: Sequence[str], checkpoint: str |
     if args.launcher == "pytorch" and not torch.cuda.is_available():
         use_gloo(cfg)
     return Plan(cfg, folder, training)
+
+
+def with_classes(args: argparse.Namespace, folder: Folder, known: Sequence[str] | None) -> Folder:
+    """The folder with the classes that the command line names, else with those that a checkpoint knows."""
+    if args.classes:
+        return folder.only(args.classes)
+    if not known or not set(known) < set(folder.classes):
+        return folder
+    if is_first_process():
+        others = ", ".join(name for name in folder.classes if name not in known)
+        print(f"note: the checkpoint knows {', '.join(known)}. Left out of the evaluation: {others}")
+    return folder.only(known)
 
 
 def starting_config(args: argparse.Namespace, checkpoint: str | None) -> tuple[Config, str]:
@@ -155,33 +173,21 @@ def trained_with(source: str) -> Trained:
 
 
 def fitted(
-    args: argparse.Namespace, cfg: Config, recipe: Config, folder: CocoFolder | None, written: list[str]
+    args: argparse.Namespace, cfg: Config, recipe: Config, folder: Folder | None, written: list[str]
 ) -> TrainingPlan:
     """Make a config train as the command line wishes, and as follows from the folder."""
     asked = Wishes(args.epochs, args.max_steps, args.batch_size, args.lr, args.img_scale)
-    split = folder.splits["train"] if folder is not None else None
-    file = split.annotation_file if split is not None else annotations_of(cfg)
     data = None
     # Without --data, looking costs a minute for COCO, and what follows is asked for only with a length.
-    if file is not None and file.is_file() and (folder is not None or any(asked)):
+    if folder is not None or any(asked):
         val = folder.splits["val"].images if folder is not None and "val" in folder.splits else None
-        classes = folder.classes if folder is not None else None
         # A checkpoint's config has been planned for the data that it was trained on.
         follows = folder is not None and args.config is not None and not args.as_configured
-        try:
-            data = Data(survey(file, filter_of(cfg), classes), val, follows)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SystemExit(f"{file} is no annotation file in COCO's format: {error!r}") from error
+        there = task_of(cfg).survey(cfg, folder)
+        data = Data(there, val, follows) if there is not None else None
     settled = Settled([*(args.cfg_options or ()), *written])
     together = getattr(args, "processes", None) or (processes() if args.launcher != "none" else 1)
     return plan_training(cfg, recipe, asked, settled, data, together)
-
-
-def annotations_of(cfg: Config) -> Path | None:
-    """The annotation file that a config trains on."""
-    for dataset in dataset_configs(cfg.get("train_dataloader")):
-        return Path(str(dataset.get("data_root") or ""), dataset["ann_file"])
-    return None
 
 
 def with_options(cfg: Config, options: dict[str, Any] | None) -> Config:

@@ -25,8 +25,8 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="your own images: a folder in COCO's format, with a train and a val split; sets paths, "
-        "class names and every num_classes",
+        help="your own images: a folder with a train and a val split, as the config's task has it; sets "
+        "paths, class names and every num_classes",
     )
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="of --data: these classes alone, in this order"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TypeVar
 
-from ..data.coco_folder import DataError
+from ..data.folder import DataError
 from ..openmmlab.config_checks import has_checkpoint
 from ..openmmlab.hardware import is_first_process
 from ..weights import CheckpointError

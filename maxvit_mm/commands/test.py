@@ -1,4 +1,4 @@
-"""What `tools/test.py` does: evaluate a detector, and draw what it finds."""
+"""What `tools/test.py` does: evaluate a trained model, and draw what it finds."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
-from ..data.coco_entries import read_annotations
-from ..data.coco_folder import find_annotations
 from ..inference.exporting.reading import is_onnx, onnx_model
 from ..openmmlab.class_names import difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.differing import differences
 from ..openmmlab.hardware import is_first_process
-from ..openmmlab.retarget import dataset_configs
+from ..openmmlab.loaders import dataset_configs
 from ..openmmlab.runner import EvaluationRunner
+from ..openmmlab.tasks import Task, task_of
 from .launch import build_runner, read_config, trained_with
 from .options import common_parser
 from .refusals import clear_refusals, said_once
@@ -33,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     Raises:
         SystemExit: with a sentence on what is the user's to mend, before anything is built if it can be seen.
     """
-    parser = common_parser("Evaluate a trained detector.")
+    parser = common_parser("Evaluate a trained detector, segmenter or classifier.")
     parser.add_argument("checkpoint", help="a checkpoint of tools/train.py, or an .onnx of tools/export.py")
     parser.add_argument("--out", metavar="FILE.pkl", help="write all predictions to this file")
     parser.add_argument("--show", action="store_true", help="show each image in a window")
@@ -62,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     if args.out is not None and not args.out.endswith((".pkl", ".pickle")):
         raise SystemExit(f"--out {args.out}: predictions are written as a .pkl file")
     trained = trained_with(args.checkpoint)
-    take_the_known(args, trained.classes)
-    cfg = read_config(args, [args.split], args.checkpoint)
+    cfg = read_config(args, [args.split], args.checkpoint, trained.classes)
+    task = task_of(cfg)
     if args.work_dir is None:
         cfg.work_dir = str(place_of_test(args.checkpoint, cfg.work_dir))
     require_data(cfg, ["test_dataloader"])
@@ -73,44 +70,27 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         note_differences(differences(cfg, trained.cfg), "test")
     if args.classes_by_name:
         take_classes(args.checkpoint, trained.classes, cfg)
-    note_the_other_split(args)
-    if args.show_dir:
-        args.show_dir = str(Path(args.show_dir).absolute())  # MMDetection's would lie below the log
+    note_the_other_split(args, task)
     if args.show or args.show_dir:
-        trigger_visualization_hook(cfg, args)
+        folder = str(Path(args.show_dir).absolute()) if args.show_dir else None  # else below the log
+        task.draw_test(cfg, args.show, folder, args.wait_time)
     exported = is_onnx(args.checkpoint)  # and deployed before it was written
     if exported:
         cfg.model = onnx_model(args.checkpoint, cfg.model)
     if args.tta:
-        use_tta(cfg)
+        use_tta(cfg, task)
     if args.deploy or exported:
         # A checkpoint's weights are the averages already; EMAHook would exchange them with folded ones.
         hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.type != "EMAHook"]
         cfg.custom_hooks = hooks if exported else [*hooks, dict(type="DeployHook")]
     runner = build_runner(cfg, EvaluationRunner)
     if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(task.record(args.out))
     with clear_refusals():
         metrics = runner.test()
     if args.show_dir and is_first_process():
         print(f"pictures are in {args.show_dir}")
     return metrics
-
-
-def take_the_known(args: argparse.Namespace, known: Sequence[str] | None) -> None:
-    """Where a folder has more classes than the checkpoint knows, evaluate those that it knows, and say so."""
-    file = find_annotations(Path(args.data), args.split) if args.data else None
-    if file is None or not known or args.classes:
-        return
-    try:
-        there = [category["name"] for category in read_annotations(file)["categories"]]
-    except (KeyError, TypeError, ValueError):
-        return  # the checks of the folder say what is wrong with it
-    if set(known) < set(there):
-        args.classes = list(known)
-        if is_first_process():
-            others = ", ".join(name for name in there if name not in known)
-            print(f"note: the checkpoint knows {', '.join(known)}. Left out of the evaluation: {others}")
 
 
 def place_of_test(checkpoint: str, otherwise: str) -> Path:
@@ -134,19 +114,17 @@ def take_classes(source: str, classes: Sequence[str] | None, cfg: Config) -> Non
             dataset["metainfo"]["palette"] = [palette[name] for name in classes]
 
 
-def note_the_other_split(args: argparse.Namespace) -> None:
+def note_the_other_split(args: argparse.Namespace, task: Task) -> None:
     """Say that a folder has a test split as well, where its validation split is evaluated."""
-    other = find_annotations(Path(args.data), "test") if args.data and args.split == "val" else None
+    other = task.find_split(Path(args.data), "test") if args.data and args.split == "val" else None
     if other is not None and is_first_process():
         print(
             f"note: the val split is evaluated. The test split ({other}) is left out: --split test takes it"
         )
 
 
-def use_tta(cfg: Config) -> None:
-    """Test each image and its mirror image, merged by NMS, unless the config has a way of its own."""
-    from ..openmmlab.tta import tta_model_of, tta_pipeline_of  # MMDetection's models, which take seconds
-
+def use_tta(cfg: Config, task: Task) -> None:
+    """Test each image and its mirror image, merged, unless the config has a way of its own."""
     for dataset in dataset_configs(cfg.test_dataloader):
-        dataset["pipeline"] = tta_pipeline_of(cfg, dataset["pipeline"])
-    cfg.model = dict(**tta_model_of(cfg), module=cfg.model)
+        dataset["pipeline"] = task.tta_pipeline(cfg, dataset["pipeline"])
+    cfg.model = dict(**task.tta_model(cfg), module=cfg.model)

@@ -1,4 +1,4 @@
-"""What `tools/train.py` does: train a detector as its config says."""
+"""What `tools/train.py` does: train a detector, a segmenter or a classifier, as the config says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..openmmlab.differing import differences
 from ..openmmlab.hardware import is_first_process, use_amp, use_float32
 from ..openmmlab.hooks import unwrapped
 from ..openmmlab.resuming import checkpoint_to_resume
+from ..openmmlab.tasks import task_of
 from ..openmmlab.training_plan import TrainingPlan
 from .launch import build_runner, describe, read_plan, trained_with
 from .options import training_parser
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     Raises:
         SystemExit: with a sentence on what is the user's to mend, before anything is built if it can be seen.
     """
-    parser = training_parser("Train a detector.")
+    parser = training_parser("Train a detector, a segmenter or a classifier, as the config says.")
     parser.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")
     parser.add_argument(
         "--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size"
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         if own is not None:
             note_differences(differences(cfg, own), "go on")
     if is_first_process():
-        for line in [*said(plan, folder is not None and not args.as_configured), *notes_on_the_start(cfg)]:
+        follows = folder is not None and not args.as_configured
+        for line in [*said(plan, follows), *notes_on_the_start(cfg, task_of(cfg).from_released)]:
             print(line)
     runner = build_runner(cfg)
     images = folder.splits["train"].images if folder is not None else None

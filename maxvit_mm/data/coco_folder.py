@@ -14,8 +14,11 @@ from pathlib import Path
 from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
 from .coco_geometry import area_remarks, mask_problems
-from .images_on_disk import Decoder, image_problems, image_remarks, look_at_all, stamps
+from .folder import DataError
+from .image_sentences import image_problems, image_remarks
+from .images_on_disk import Decoder, Seen, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
+from .listing import class_table
 from .memory import Memory, one_at_a_time
 
 ALIASES = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -24,10 +27,6 @@ ANNOTATIONS = (
     *("{}.json", "instances_{}.json", "{}/_annotations.coco.json", "{}/annotations.json"),
 )
 IMAGES = ("{}2017", "{}", "images/{}2017", "images/{}", "images", ".")
-
-
-class DataError(ValueError):
-    """Data that cannot work; the message names everything that is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,8 @@ class CocoFolder:
             counts = f"{split.images:>7,} images  {split.instances:>7,} instances"
             rest = f" ({split.left_out:,} left out, see the notes)" if split.left_out else ""
             lines.append(f"  {name:<5}  {counts}{rest}  {file}, images in {folder}/")
-        lines.append(f"instances of each class, {' / '.join(self.splits)}:")
-        per_class = zip(*(split.per_class for split in self.splits.values()), strict=True)
-        tallies = [" / ".join(f"{count:,}" for count in each) for each in per_class]
-        wide, long = max(map(len, self.classes)), max(map(len, tallies))
-        cells = [f"  {c:<{wide}}  {n:>{long}}" for c, n in zip(self.classes, tallies, strict=True)]
-        rows = -(-len(cells) // max(1, width // (len(cells[0]) + 2)))
-        lines += ["  ".join(cells[row::rows]) for row in range(rows)]  # to be read downwards
+        per_class = {name: split.per_class for name, split in self.splits.items()}
+        lines += class_table(self.classes, per_class, "instances", width)
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
 
 
@@ -179,7 +173,7 @@ class Check:
         self.classes: list[str] = []
         self.folder, self.images, self.left, self.most = root, 0, 0, 0
         self.tally: dict[str, int] = {}  # instances of each class
-        memory = Memory(file, name, masks, *decoder, only)
+        memory: Memory[Seen] = Memory(file, name, masks, *decoder, only)
         if not self.remembered(memory):
             found = load(self.where, file, self.problems, self.notes)
             if found is not None:

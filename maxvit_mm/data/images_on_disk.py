@@ -1,15 +1,16 @@
-"""Images on disk, each decoded once by what will decode it in training: a sentence for each thing wrong."""
+"""Images on disk, each decoded once by what will decode it in training, and what is wrong with it."""
 
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from hashlib import blake2b
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import mmcv
@@ -17,9 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from ..network.trunk import SMALLEST_IMAGE
-from .coco_entries import Entry, sentence
-
+T = TypeVar("T")
 Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
 OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
 DEEP = 8  # bits that a channel keeps
@@ -39,12 +38,16 @@ class Decoder(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What came of decoding an image: its size as training will have it, or what is wrong; a remark."""
+    """What came of decoding an image: its size as training will have it, or what is wrong; a remark.
+
+    Files of one digest have the same bytes.
+    """
 
     width: int = 0
     height: int = 0
     fault: str = ""
     remark: str = ""
+    digest: str = ""
 
 
 def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
@@ -68,10 +71,15 @@ def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
 
 
 def look_at_all(folder: Path, names: list[str], decoder: Decoder) -> dict[str, Seen]:
-    """Decode files in threads, with a progress bar where it takes a while."""
+    """Decode images in threads, with a progress bar where it takes a while."""
+    return in_threads(lambda name: look_at(folder / name, decoder), names, "reading images")
+
+
+def in_threads(look: Callable[[str], T], names: list[str], title: str) -> dict[str, T]:
+    """What `look` sees of each name, with a progress bar where it takes a while."""
     with quiet_decoders(), ThreadPool() as pool:
-        seen = pool.imap(lambda name: look_at(folder / name, decoder), names, chunksize=8)
-        return dict(zip(names, tqdm(seen, "reading images", len(names), delay=2, disable=None), strict=True))
+        seen = pool.imap(look, names, chunksize=8)
+        return dict(zip(names, tqdm(seen, title, len(names), delay=2, disable=None), strict=True))
 
 
 @contextmanager
@@ -97,10 +105,9 @@ def look_at(file: Path, decoder: Decoder) -> Seen:
         return Seen(fault=f"cannot be read ({error.strerror})")
     if not content:
         return Seen(fault="are empty files")
-    if size_in(content) > LARGE:
-        with ALONE:
-            return decoded(content, decoder)
-    return decoded(content, decoder)
+    with ALONE if size_in(content) > LARGE else nullcontext():
+        seen = decoded(content, decoder)
+    return seen._replace(digest=blake2b(content, digest_size=12).hexdigest())
 
 
 def size_in(content: bytes) -> int:
@@ -183,65 +190,3 @@ def depth(content: bytes, kind: str, mode: str) -> tuple[str, str]:
 def see_through(content: bytes) -> bool:
     with Image.open(BytesIO(content)) as image:
         return bool(np.asarray(image.getchannel("A")).min() < 255)
-
-
-def image_problems(
-    where: str, folder: Path, images: list[Entry], seen: dict[str, Seen], tried: list[str]
-) -> Iterator[str]:
-    """Images that are not on disk, cannot be read, or are not of the stated size.
-
-    Args:
-        folder: which holds most of the images, of those that were `tried`.
-    """
-    if images and not seen:
-        name = where.partition(" ")[0]
-        yield (
-            f"{where}: none of its {len(images)} images was found, such as {images[0]['file_name']}; looked "
-            f"in {', '.join(tried)}. Put them into {name}/, each as its 'file_name' says"
-            f"{alike(folder, images, seen)}"
-        )
-        return
-    missing = (image["file_name"] for image in images if image["file_name"] not in seen)
-    what = f"images missing from {folder}"
-    yield from (s + alike(folder, images, seen) for s in sentence(where, what, missing))
-    faults, resized, turned = defaultdict(list), [], 0
-    for image in (image for image in images if image["file_name"] in seen):
-        found, stated = seen[image["file_name"]], (image["width"], image["height"])
-        if found.fault:
-            faults[found.fault].append(image["file_name"])
-        elif found[:2] != stated:
-            real, said = ("x".join(map(str, each)) for each in (found[:2], stated))
-            resized.append(f"{image['file_name']} ({real}, stated {said})")
-            turned += found[:2] == stated[::-1]
-    for fault, names in faults.items():
-        yield from sentence(where, f"files that {fault}", names)
-    what = "images of another size than stated (EXIF applied)"
-    if resized and turned == len(resized):
-        what += ": width and height are exchanged, or a turn that EXIF asks for was overlooked"
-    yield from sentence(where, what, resized)
-    small = (
-        f"{i['file_name']} ({i['width']}x{i['height']})"
-        for i in images
-        if min(i["width"], i["height"]) < SMALLEST_IMAGE
-    )
-    what = f"images under {SMALLEST_IMAGE} pixels, which MaxViT cannot take and MMDetection does not train on"
-    yield from sentence(where, what, small)
-
-
-def alike(folder: Path, images: list[Entry], seen: dict[str, Seen]) -> str:
-    """A hint where a file has the name of a missing one, less its folders, its suffix or its case."""
-    there = {path.stem.casefold(): path.name for path in folder.iterdir() if path.is_file()}
-    for name in (image["file_name"] for image in images if image["file_name"] not in seen):
-        stem = PureWindowsPath(name).stem.strip().casefold()  # splits at both slashes
-        if stem in there:
-            return f"; for {name} there is {there[stem]}: write 'file_name' as the folder has it, with /"
-    return ""
-
-
-def image_remarks(where: str, seen: dict[str, Seen]) -> Iterator[str]:
-    remarks = defaultdict(list)
-    for name, found in seen.items():
-        if found.remark:
-            remarks[found.remark].append(name)
-    for remark, names in remarks.items():
-        yield from sentence(where, f"images that {remark}", names)

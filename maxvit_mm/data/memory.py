@@ -1,7 +1,7 @@
 """What earlier checks found, so that the next one of an unchanged folder takes seconds.
 
-One file for each annotation file, in the user's cache. It is only ever a shortcut: what is not remembered,
-or was found by other checks than these, is looked at again.
+One file for each annotation file, and each folder of label images, in the user's cache. It is only ever a
+shortcut: what is not remembered, or was found by other checks than these, is looked at again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from filelock import FileLock
 
-from .images_on_disk import Decoder, Seen, Stamp
+from .images_on_disk import Seen, Stamp
+
+What = TypeVar("What", bound=tuple)
 
 
 def cache_folder() -> Path:
@@ -34,12 +36,12 @@ def version_of_checks() -> str:
 
 
 @contextmanager
-def one_at_a_time(annotation_file: Path) -> Iterator[None]:
+def one_at_a_time(subject: Path) -> Iterator[None]:
     """The first of several processes looks, the others then find what it remembered."""
     lock = None
     with suppress(OSError):
         cache_folder().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(remembered_in(annotation_file).with_suffix(".lock"))
+        lock = FileLock(remembered_in(subject).with_suffix(".lock"))
         lock.acquire()
     try:
         yield
@@ -48,22 +50,25 @@ def one_at_a_time(annotation_file: Path) -> Iterator[None]:
             lock.release()
 
 
-def remembered_in(annotation_file: Path) -> Path:
-    name = hashlib.sha256(str(annotation_file.resolve()).encode()).hexdigest()[:24]
+def remembered_in(subject: Path, part: str = "") -> Path:
+    name = hashlib.sha256(f"{subject.resolve()}{part}".encode()).hexdigest()[:24]
     return cache_folder() / f"{name}.json"
 
 
-class Memory:
-    """What is remembered of one annotation file and of the images that it names.
+class Memory(Generic[What]):
+    """What is remembered of one annotation file, or folder, and of the images that it names or holds.
 
     Args:
         about: what else the findings depend on.
+        part: tells several memories of one subject apart.
+        what: is seen of an image.
     """
 
-    def __init__(self, annotation_file: Path, *about: Any):
-        stat = annotation_file.stat()
+    def __init__(self, subject: Path, *about: Any, part: str = "", what: Any = Seen):
+        stat = subject.stat()
         self.key = json.dumps([version_of_checks(), stat.st_size, stat.st_mtime_ns, *map(str, about)])
-        self.file = remembered_in(annotation_file)
+        self.file = remembered_in(subject, part)
+        self.what = what
         self.content: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             content = json.loads(self.file.read_text(encoding="utf-8"))
@@ -74,13 +79,13 @@ class Memory:
         """What a check without a problem found, if the annotation file and `about` are what they were."""
         return self.content.get("findings") if self.content.get("key") == self.key else None
 
-    def images(self, folder: Path, decoder: Decoder, now: dict[str, Stamp]) -> dict[str, Seen]:
+    def images(self, folder: Path, decoder: Sequence[Any], now: dict[str, Stamp]) -> dict[str, What]:
         """What was seen of images whose stamps are what they were."""
         if self.content.get("folder") != [str(folder), *decoder]:
             return {}
         before = self.content.get("images", {})
         return {
-            name: Seen(*before[name][2:])
+            name: self.what(*before[name][2:])
             for name, stamp in now.items()
             if name in before and before[name][:2] == list(stamp)
         }
@@ -88,9 +93,9 @@ class Memory:
     def keep(
         self,
         folder: Path,
-        decoder: Decoder,
+        decoder: Sequence[Any],
         now: dict[str, Stamp],
-        seen: dict[str, Seen],
+        seen: dict[str, What],
         findings: dict[str, Any] | None,
     ) -> None:
         """Write it down, whole or not at all; a disk that takes nothing only costs the next run time."""

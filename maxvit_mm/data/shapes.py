@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from .scenes import CLASSES, Layout, lay_out, paint
+from .semantic_map import BACKGROUND
 
 VERSION = 3  # to be raised with every change of what is written: older folders are then made again
 STAMP = "maxvit_mm_shapes.json"
 SPLITS = ("train2017", "val2017")
 EMPTY_EVERY = 25  # one image in so many shows no object
-STUFF = ("background",)  # of the panoptic maps, beside the things of CLASSES
+STUFF = (BACKGROUND,)  # of the panoptic maps, beside the things of CLASSES
 SPREAD = 0x9E3779  # odd, so that its multiples are different colours, and such that eyes tell them apart
 
 

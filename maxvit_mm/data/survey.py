@@ -12,15 +12,16 @@ from .left_out import Filter, sort_out
 
 
 class Survey(NamedTuple):
-    """Of one annotation file, after what training leaves out.
+    """Of one split, after what training leaves out.
 
-    Sizes are medians, in pixels; an object's side is the root of its box's area.
+    Sizes are medians, in pixels; an object's side is the root of its box's area, None where no object is told
+    from another.
     """
 
     images: int
     width: int
     height: int
-    object_side: float
+    object_side: float | None = None
 
 
 def survey(file: Path, only: Filter | None = None, classes: Collection[str] | None = None) -> Survey:

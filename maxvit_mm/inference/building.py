@@ -9,10 +9,10 @@ from mmcv.transforms import Compose
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 
 from ..openmmlab.backbone import MaxViT
-from ..openmmlab.tta import tta_model_of, tta_pipeline_of
+from ..openmmlab.tasks import enter_scope, task_of
 from ..weights import load_detector
 
 
@@ -40,7 +40,7 @@ def build_detector(
     Raises:
         CheckpointError: names every tensor that does not fit.
     """
-    init_default_scope(cfg.get("default_scope", "mmdet"))
+    enter_scope(cfg)
     raise_thresholds(cfg.model.get("test_cfg"), score_thr)
     if cfg.model.get("backbone"):
         cfg.model.backbone.init_cfg = None  # the checkpoint's weights follow
@@ -50,7 +50,7 @@ def build_detector(
         for backbone in (module for module in model.modules() if isinstance(module, MaxViT)):
             backbone.eval().switch_to_deploy()
     if tta:
-        model = MODELS.build(dict(**tta_model_of(cfg), module=model))
+        model = MODELS.build(dict(**task_of(cfg).tta_model(cfg), module=model))
     return model.eval()
 
 
@@ -58,8 +58,8 @@ def pipeline_of(cfg: Config, tta: bool) -> Compose:
     """The config's own test pipeline for images that are decoded already, without annotations."""
     steps = [step for step in get_test_pipeline_cfg(cfg) if "LoadAnnotations" not in str(step["type"])]
     if tta:
-        steps = [*tta_pipeline_of(cfg, steps)]
-    init_default_scope(cfg.get("default_scope", "mmdet"))
+        steps = [*task_of(cfg).tta_pipeline(cfg, steps)]
+    enter_scope(cfg)
     steps[0] = {**steps[0], "type": "mmdet.LoadImageFromNDArray"}
     return Compose(steps)
 

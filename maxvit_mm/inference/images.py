@@ -6,37 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..openmmlab.classifier import MaxViTClassifier
+from ..openmmlab.official_crop import CROP_MARGIN, preprocess
 from ..weights import CheckpointError
-
-CROP_MARGIN = 32  # pixels that the official evaluation leaves around a crop of 224
-CROPPED_SIZE = 224  # weights for larger images were trained and evaluated on whole ones
-PREPROCESSING = f"""\
-Preprocessing is the official one: for weights of {CROPPED_SIZE} pixels the central square of
-{CROPPED_SIZE} / {CROPPED_SIZE + CROP_MARGIN} of the shorter side is cut out and resized (of all of it for
-torchvision's weights); for 384 and 512 the whole image is squashed into a square. All bicubic; then
-normalised by the mean and deviation that the checkpoint states.
-"""
 
 
 class ImageError(ValueError):
     """An image or a folder of images that cannot be used; the message says which and why."""
-
-
-def preprocess(image: np.ndarray, size: int, trained_size: int, margin: int = CROP_MARGIN) -> np.ndarray:
-    """[height, width, 3] in any size -> [size, size, 3], cropped or squashed as `PREPROCESSING` says."""
-    if trained_size <= CROPPED_SIZE:
-        height, width = image.shape[:2]
-        side = int(min(height, width) * trained_size / (trained_size + margin))
-        top, left = (height - side + 1) // 2, (width - side + 1) // 2
-        image = image[top : top + side, left : left + side]
-    return mmcv.imresize(image, (size, size), interpolation="bicubic")
 
 
 class Images(Dataset):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ..openmmlab.class_names import COCO_IDS, classes_of_checkpoint, difference, listed
-from ..openmmlab.retarget import dataset_configs, palette_of
+from ..openmmlab.loaders import dataset_configs, palette_of
 from ..weights import CheckpointError
 
 Colour = tuple[int, int, int]  # RGB, 0 to 255

@@ -13,8 +13,8 @@ from mmengine.runner import CheckpointLoader
 
 from ..data.images_on_disk import Decoder
 from ..openmmlab.differing import differences
+from ..openmmlab.loaders import decoder_of
 from ..openmmlab.own_config import config_of_checkpoint
-from ..openmmlab.retarget import decoder_of
 from ..openmmlab.shipped_configs import find_config
 from ..weights import CheckpointError
 from .building import build_detector

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from ..openmmlab.retarget import palette_of
+from ..openmmlab.loaders import palette_of
 from .known_classes import Classes
 
 SMALL = 480  # pixels along the longer side; smaller pictures are enlarged, so that names can be read

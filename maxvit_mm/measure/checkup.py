@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -176,7 +175,6 @@ def costly_findings(cfg: Config, gpus: list[int]) -> Iterator[Finding]:
     Args:
         gpus: memory of each GPU, in bytes; empty where there is none.
     """
-    init_default_scope("mmdet")
     try:
         detector = build(cfg)
     except Exception as error:  # MMEngine's registries raise whatever a part's constructor does

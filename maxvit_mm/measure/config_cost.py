@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS
 from torch import nn
 
 from ..network import VARIANTS
 from ..openmmlab.classifier import MaxViTClassifier
+from ..openmmlab.image_size import scale_of
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.tasks import enter_scope
 from .cost import (
     STATES,
     Part,
@@ -86,7 +87,6 @@ def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
         return Summary(name, height, width, count_classifier(classifier, height, width), None, None)
     path = find_config(name)
     cfg = Config.fromfile(path)
-    init_default_scope("mmdet")
     height, width = padded(cfg, shape or image_size(cfg, name))
     detector = build(cfg)
     averages = any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or [])
@@ -103,7 +103,8 @@ def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
 
 
 def build(cfg: Config) -> nn.Module:
-    """The detector, without values where no shape depends on them."""
+    """The network, without values where no shape depends on them."""
+    enter_scope(cfg)
     model = deepcopy(cfg.model)
     model.backbone.init_cfg = None  # costs do not depend on weights
     with torch.device("meta" if has_fixed_shapes(model) else "cpu"):
@@ -111,12 +112,12 @@ def build(cfg: Config) -> nn.Module:
 
 
 def image_size(cfg: Config, name: str) -> tuple[int, int]:
-    """Height and width of a landscape image as the config tests it."""
-    pipeline: list[Any] = ((cfg.get("test_dataloader") or {}).get("dataset") or {}).get("pipeline") or []
-    scale = next((step["scale"] for step in pipeline if step["type"] == "Resize" and "scale" in step), None)
+    """Height and width of a landscape image as the config tests it, of what a segmenter is trained on."""
+    scale = scale_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
     if scale is None:
         raise SystemExit(f"{name} does not fix the size of images: say it with --shape HEIGHT WIDTH")
-    return min(scale), max(scale)
+    window = (cfg.model.get("data_preprocessor") or {}).get("size")  # to which a segmenter's images are cut
+    return (window[0], window[1]) if window else (min(scale), max(scale))
 
 
 def padded(cfg: Config, shape: Sequence[int]) -> tuple[int, int]:

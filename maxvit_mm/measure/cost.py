@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -139,6 +141,9 @@ def training_bytes(
     average of the parameters if there is one, and activations; without losses and the drawing of samples.
     """
     detector.train()
+    for head in pixel_heads(detector):  # which pool a map to one pixel: of one image there is no variance
+        for norm in (module for module in head.modules() if isinstance(module, _BatchNorm)):
+            norm.eval()
     state = STATES[optimizer] * 4 * sum(p.numel() for p in detector.parameters() if p.requires_grad)
     for parameter in detector.parameters():
         parameter.grad = None
@@ -183,10 +188,12 @@ def run_heads(detector: Any, maps: tuple[Tensor, ...], height: int, width: int) 
     if not has_fixed_shapes(vars(detector)["_modules"]):
         return run_transformer(detector, maps, height, width)
     outputs: list[Any] = []
-    for name in ("rpn_head", "bbox_head", "mask_head", "semantic_head"):
+    for name in ("rpn_head", "bbox_head", "mask_head", "semantic_head", "head"):
         head = getattr(detector, name, None)
         if isinstance(head, nn.Module):
             outputs.append(head(maps))
+    for head in pixel_heads(detector):
+        outputs.append(F.interpolate(head(maps), (height, width), mode="bilinear"))
     roi_head = getattr(detector, "roi_head", None)
     if roi_head is not None:
         boxes, masks = regions(detector)
@@ -197,6 +204,15 @@ def run_heads(detector: Any, maps: tuple[Tensor, ...], height: int, width: int) 
     if not outputs:
         raise ValueError(f"{type(detector).__name__} has no head that can be counted")
     return outputs
+
+
+def pixel_heads(network: Any) -> list[nn.Module]:
+    """The heads of a segmenter, whose logits grow as large as the image; auxiliary ones only in training."""
+    heads = [getattr(network, "decode_head", None)]
+    if network.training:
+        aside = getattr(network, "auxiliary_head", None)
+        heads += aside if isinstance(aside, nn.ModuleList) else [aside]
+    return [head for head in heads if isinstance(head, nn.Module)]
 
 
 def regions(detector: Any) -> tuple[int, int]:

@@ -19,7 +19,8 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from ..data.coco_folder import inspect
 from ..openmmlab.image_size import set_scale
-from ..openmmlab.retarget import dataset_configs, decoder_of, filter_of, point_config_at
+from ..openmmlab.loaders import dataset_configs, decoder_of
+from ..openmmlab.retarget import filter_of, point_config_at
 from ..openmmlab.shipped_configs import find_config
 from .timing import DTYPES, seconds_of
 

@@ -13,13 +13,12 @@ from mmengine.config import Config
 from mmengine.registry import LOOPS
 from mmengine.runner import Runner
 
-from ..data.coco_folder import CocoFolder
 from ..network import VARIANTS, find_variant
-from .retarget import dataset_configs, most_per_image
+from .loaders import dataset_configs
 
 RANDOM_WEIGHTS = (
-    "note: the backbone starts from random weights, which costs AP on all but very long schedules. Convert "
-    "ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
+    "note: the backbone starts from random weights, which costs accuracy on all but very long schedules. "
+    "Convert ImageNet weights with tools/convert_weights.py, then add: --cfg-options "
     "model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE"
 )
 # Top-level keys that MMEngine's runner, MMDetection's tools or ours read.
@@ -33,8 +32,18 @@ READ |= {
     "tta_pipeline",
 }
 
+# What may read a backbone's maps where no neck does: of MMDetection, of MMSegmentation, of MMPretrain.
+TAKERS = ("panoptic_head", "decode_head", "auxiliary_head", "head")
+
 # Hooks that every run of ours has, whoever's config it is.
-OURS = ("ClassNamesHook", "CompleteLoadHook", "ResumedScheduleHook", "TimeLeftHook", "LossWatchHook")
+OURS = (
+    "ClassNamesHook",
+    "CompleteLoadHook",
+    "ResumedScheduleHook",
+    "TimeLeftHook",
+    "LossWatchHook",
+    "FusedAdamHook",
+)
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:
@@ -119,40 +128,48 @@ def check_checkpoints(cfg: Config) -> None:
             )
 
 
-def notes_on_the_data(cfg: Config, folder: CocoFolder) -> Iterator[str]:
-    """What a config does otherwise than a folder's owner may think."""
-    key = "rcnn." if (cfg.model.get("test_cfg") or {}).get("rcnn") else ""
-    most = most_per_image(cfg)
-    fullest = {name: split.most for name, split in folder.splits.items() if name != "train"}
-    for name, count in fullest.items():
-        if most is not None and count > most:
-            yield (
-                f"note: {name} has an image of {count} objects, and the config finds {most} an image at most:"
-                f" --cfg-options model.test_cfg.{key}max_per_img={2 * count}"
-            )
-
-
 def check_model(model: dict[str, Any]) -> None:
-    """Refuse weights that would load in part, and a neck that does not fit the backbone."""
+    """Refuse weights that would load in part, and a neck or head that does not fit the backbone."""
     if "Pretrained" in str(model.get("init_cfg")):
         raise SystemExit(
             "model.init_cfg=dict(type='Pretrained') loads what fits and leaves the rest random, in silence: "
-            "name a whole detector with load_from, and backbone weights with model.backbone.init_cfg"
+            "name a whole trained model with load_from, and backbone weights with model.backbone.init_cfg"
         )
-    backbone, name = model.get("backbone") or {}, "neck" if model.get("neck") else "panoptic_head"
-    channels = (model.get(name) or {}).get("in_channels")
-    if backbone.get("type") != "MaxViT" or channels is None:
+    backbone = model.get("backbone") or {}
+    if backbone.get("type") != "MaxViT":
         return
     try:
         widths = find_variant(backbone.get("arch", "tiny")).widths
         given = [widths[i] for i in backbone.get("out_indices", range(len(widths)))]
     except (ValueError, IndexError, TypeError):
         return  # the backbone itself says what is wrong with it
-    if not isinstance(channels, list | tuple) or list(channels) != given:
-        raise SystemExit(
-            f"model.{name}.in_channels is {channels}, and this backbone's maps have {given} channels: set "
-            f"model.{name}.in_channels={given}"
-        )
+    for place, taker in takers_of(model):
+        channels = taker["in_channels"]
+        several = isinstance(channels, list | tuple)
+        index = taker.get("in_index", range(len(given)) if several else -1)
+        try:
+            fits = [given[i] for i in index] if several else given[index]
+        except (IndexError, TypeError):
+            raise SystemExit(
+                f"model.{place}.in_index is {index}, and this backbone has {len(given)} maps: name some of "
+                f"{list(range(len(given)))}"
+            ) from None
+        if (list(channels) if several else channels) != fits:
+            raise SystemExit(
+                f"model.{place}.in_channels is {channels}, and this backbone's maps have {given} channels: "
+                f"set model.{place}.in_channels={fits}"
+            )
+
+
+def takers_of(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What reads the backbone's maps, and says how wide it expects them, with its place in the config."""
+    names = ("neck",) if "in_channels" in (model.get("neck") or {}) else TAKERS
+    for name in names:
+        part = model.get(name) or {}
+        places = {name: part} if isinstance(part, dict) else {f"{name}.{i}": p for i, p in enumerate(part)}
+        for place, taker in places.items():
+            if taker.get("in_channels") is not None:
+                yield place, taker
 
 
 def require_checkpoint(cfg: Config) -> None:
@@ -170,20 +187,18 @@ def require_file(path: str) -> None:
         raise SystemExit(f"there is no checkpoint file {path}")
 
 
-def trains_masks(cfg: Config) -> bool:
-    """Whether the training data must have masks: its pipeline loads them."""
-    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
-    return "'with_mask': True" in str(loader.to_dict())
-
-
 def has_checkpoint(work_dir: str) -> bool:
     """Whether a training that can be resumed has left something in a folder."""
     saved = (Path(work_dir).glob(name) for name in ("last_checkpoint", "epoch_*.pth", "iter_*.pth"))
     return any(path for found in saved for path in found)
 
 
-def notes_on_the_start(cfg: Config) -> Iterator[str]:
-    """What a user may not have meant by starting as `cfg` does."""
+def notes_on_the_start(cfg: Config, from_released: bool = True) -> Iterator[str]:
+    """What a user may not have meant by starting as `cfg` does.
+
+    Args:
+        from_released: whether it was meant to start from released weights.
+    """
     goes_on = cfg.get("load_from") or has_checkpoint(cfg.work_dir)
     if cfg.get("resume") and not goes_on:
         yield f"note: there is no checkpoint in {cfg.work_dir} to resume from: starting from the beginning"
@@ -196,18 +211,19 @@ def notes_on_the_start(cfg: Config) -> Iterator[str]:
     backbone = cfg.model.get("backbone") or {}
     released = backbone.get("type") == "MaxViT" and backbone.get("arch", "tiny") in VARIANTS.keys() - {"pico"}
     resumed = cfg.get("resume") and goes_on
-    if released and not (backbone.get("init_cfg") or cfg.get("load_from") or resumed):
+    if from_released and released and not (backbone.get("init_cfg") or cfg.get("load_from") or resumed):
         yield RANDOM_WEIGHTS
 
 
 def require_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Refuse, in one sentence, to go on without the annotation files and image folders of `loaders`."""
+    """Refuse, in one sentence, to go on without the files and folders that `loaders` read."""
     missing = []
     for dataset in (d for loader in loaders for d in dataset_configs(cfg.get(loader))):
-        root = str(dataset.get("data_root") or "")
-        for part in (dataset.get("ann_file"), *dataset.get("data_prefix", {}).values()):
+        root, prefix = str(dataset.get("data_root") or ""), dataset.get("data_prefix") or {}
+        parts = prefix.values() if isinstance(prefix, dict) else [prefix]
+        for part in (dataset.get("ann_file"), *parts):
             path = os.path.join(root, part or "")  # noqa: PTH118  (may be a URL, which a Path would break)
-            if "://" not in path and not Path(path).exists():
+            if path and "://" not in path and not Path(path).exists():
                 missing.append(path)
     if missing:
         raise SystemExit(

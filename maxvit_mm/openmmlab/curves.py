@@ -1,4 +1,4 @@
-"""Loss and AP over the steps, read from the log of a work directory and drawn."""
+"""Losses and metrics over the steps, read from the log of a work directory and drawn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+# What is drawn of an evaluation: the ends of names, how an axis calls it, and the most that it can be.
+MEASURES = {
+    "mAP": ("AP", 1),
+    "PQ": ("PQ", 100),
+    "mIoU": ("mIoU", 100),
+    "accuracy/top1": ("accuracy", 100),
+    "accuracy/top5": ("accuracy", 100),
+}
 Series = dict[str, tuple[list[int], list[float]]]
 
 
@@ -38,7 +46,7 @@ def read_log(work_dir: Path) -> tuple[Series, Series]:
                 step = record["step"]
                 kept, names = losses, [name for name in record if name.startswith("loss")]
             else:
-                kept, names = metrics, [name for name in record if name.endswith("mAP")]
+                kept, names = metrics, [name for name in record if name.endswith(tuple(MEASURES))]
             for name in names:
                 kept.setdefault(name, {})[step] = record[name]
     return as_series(losses), as_series(metrics)
@@ -58,18 +66,23 @@ def as_series(values: dict[str, dict[int, float]]) -> Series:
 
 
 def draw_curves(work_dir: Path) -> Path:
-    """Draw `curves.png`: losses on the left, AP on the right. Returns its path."""
+    """Draw `curves.png`: losses on the left, on the right what was measured, 1 at best. Returns its path."""
     losses, metrics = read_log(work_dir)
     figure = Figure(figsize=(11, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
+    titles: dict[str, None] = {}
     for name, (steps, values) in losses.items():
         width, mark = 2.5 if name == "loss" else 1, "." if len(steps) < 3 else ""
         left.plot(steps, values, label=name, linewidth=width, marker=mark)
     for name, (steps, values) in metrics.items():
-        right.plot(steps, values, label=name.removeprefix("coco/"), marker="o")
+        said, most = next(measure for end, measure in MEASURES.items() if name.endswith(end))
+        titles.setdefault(said)
+        right.plot(steps, [value / most for value in values], label=name.rpartition("/")[2], marker="o")
     left.set(title="training loss", xlabel="step", ylim=(0, None))
-    right.set(title="AP on the validation split", xlabel="step", ylim=(0, 1))
+    right.set(
+        title=f"{' and '.join(titles) or 'metrics'} on the validation split", xlabel="step", ylim=(0, 1)
+    )
     last = max((step for steps, _ in (*losses.values(), *metrics.values()) for step in steps), default=1)
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -29,6 +29,8 @@ from .class_names import (
 )
 from .curves import draw_curves
 
+# How the data preprocessors of MMDetection, MMSegmentation and MMPretrain call that they turn BGR into RGB.
+TO_RGB = ("_channel_conversion", "channel_conversion", "to_rgb")
 WORKERS = 10_000  # more than the processes that read for one training: no two epochs seed one alike
 
 
@@ -118,10 +120,11 @@ def normalization_problems(about: dict[str, Any], preprocessor: Any) -> Iterator
                 f"NORMALISATION DIFFERS: the pretrained weights ({about['source']}) were trained with {key} "
                 f"{about[key]}, this config has {here}: set model.data_preprocessor.{key}={about[key]}"
             )
-    if not getattr(preprocessor, "_channel_conversion", False):
+    if not any(getattr(preprocessor, name, False) for name in TO_RGB):
+        key = "to_rgb" if hasattr(preprocessor, "to_rgb") else "bgr_to_rgb"
         yield (
             "CHANNELS DIFFER: the pretrained weights were trained on RGB and images are loaded as BGR: set "
-            "model.data_preprocessor.bgr_to_rgb=True"
+            f"model.data_preprocessor.{key}=True"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .retarget import dataset_configs
+from .loaders import dataset_configs
 
 # The arguments that are sizes in pixels, by the last part of a transform's name.
 SIZES = {
@@ -23,7 +23,13 @@ SIZES = {
     "CachedMixUp": ("img_scale",),
     "BatchFixedSizePad": ("size",),
     "BatchSyncRandomResize": ("random_size_range",),
+    "SegDataPreProcessor": ("size",),
+    "RandomResizedCrop": ("scale",),
+    "ResizeEdge": ("scale",),
+    "CenterCrop": ("crop_size",),
 }
+TESTED = {"Resize": "scale", "FixScaleResize": "scale", "CenterCrop": "crop_size"}  # what a test ends with
+WINDOW = ("crop_size", "stride")  # of a model's test_cfg, where it slides over large images
 PARTS = ("train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline", "custom_hooks")
 PADDED_TO = 128  # pixels; a pad_size_divisor from here on is the side of a square, not what strides need
 Scale = tuple[int, int]  # the most pixels of the longer side, and of the shorter one
@@ -44,8 +50,9 @@ def parse_scale(text: str) -> Scale:
 def scale_of(cfg: Config) -> Scale | None:
     """The scale at which a config tests; None where it takes images as they are."""
     for step in transforms(tested(cfg)):
-        if kind(step) in ("Resize", "FixScaleResize") and "scale" in step:
-            sides = step["scale"] if isinstance(step["scale"], (list, tuple)) else [step["scale"]]
+        size = step.get(TESTED.get(kind(step), ""))
+        if size is not None:
+            sides = size if isinstance(size, (list, tuple)) else [size]
             return max(sides), min(sides)
     return None
 
@@ -73,8 +80,8 @@ def set_scale(cfg: Config, scale: Scale) -> None:
     old = scale_of(cfg)
     long, short = (scale[0] / old[0], scale[1] / old[1]) if old else (1.0, 1.0)
     # Both sides of what is cut or drawn at random keep their order.
-    same = {"RandomCrop": short, "BatchSyncRandomResize": long}
-    found = False
+    same = {"RandomCrop": short, "SegDataPreProcessor": short, "BatchSyncRandomResize": long}
+    found = old is not None
     for step in transforms([cfg.get(name) for name in PARTS] + [cfg.model.get("data_preprocessor")]):
         for key in SIZES.get(kind(step), ()):
             relative = str(step.get("crop_type", "")).startswith("relative")
@@ -89,6 +96,10 @@ def set_scale(cfg: Config, scale: Scale) -> None:
         raise SystemExit(
             "--img-scale: no step of the config's pipelines is a Resize: set the size in the config itself"
         )
+    window = cfg.model.get("test_cfg") or {}
+    for key in WINDOW:
+        if window.get(key) is not None:
+            window[key] = resized(window[key], short, short)
     preprocessor = cfg.model.get("data_preprocessor") or {}
     side = preprocessor.get("pad_size_divisor") or 1
     if side >= PADDED_TO:

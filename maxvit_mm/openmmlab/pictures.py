@@ -1,4 +1,4 @@
-"""Pictures of validation and test that say what they are: truth and prediction, side by side."""
+"""Pictures of a detector's validation and test that say what they are: truth and prediction, side by side."""
 
 from __future__ import annotations
 
@@ -12,26 +12,13 @@ import torch
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.visualization import DetLocalVisualizer
 from mmdet.visualization.palette import get_palette
-from mmengine.config import Config
 from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.runner import Runner
 
-READABLE = 480  # pixels of the longer side, up to which small images are enlarged by whole numbers
+from .titles import enlargement, titled, write
+
 NAMED = 40  # objects of an image, beyond which names would hide them
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 MAPS = ("sem_seg", "panoptic_seg")
-# What these stand in for.
-TITLED = {"DetVisualizationHook": "TitledPicturesHook", "DetLocalVisualizer": "TitledVisualizer"}
-
-
-def title_pictures(cfg: Config) -> None:
-    """Have a config's pictures drawn by these, in place."""
-    hooks = cfg.get("default_hooks") or {}
-    for part in (hooks.get("visualization"), cfg.get("visualizer")):
-        name = str((part or {}).get("type")).removeprefix("mmdet.")
-        if part and name in TITLED:
-            part["type"] = f"{__name__}.{TITLED[name]}"  # as MMEngine finds it from anywhere
 
 
 @HOOKS.register_module()
@@ -80,7 +67,7 @@ class TitledVisualizer(DetLocalVisualizer):
     ) -> None:
         """Draw as MMDetection does, and write above each half what it is."""
         maps = any(f"{of}_{kind}" in (data_sample or {}) for of in ("gt", "pred") for kind in MAPS)
-        self.enlarged = 1 if maps else max(1, READABLE // max(image.shape[:2]))
+        self.enlarged = 1 if maps else enlargement(image)
         self.holds = True
         try:
             super().add_datasample(
@@ -130,32 +117,3 @@ def masks_of(instances: Any) -> np.ndarray | None:
     if isinstance(masks, torch.Tensor):
         return masks.numpy().astype(bool)
     return masks.to_ndarray().astype(bool)
-
-
-def letters(image: np.ndarray) -> float:
-    """OpenCV's size of letters that can be read on a picture."""
-    return max(0.4, max(image.shape[:2]) / 1600)
-
-
-def write(image: np.ndarray, text: str, left: int, top: int) -> None:
-    """White letters on black, just above a place, moved into the image. image: [h, w, 3]."""
-    size = letters(image)
-    (width, height), below = cv2.getTextSize(text, FONT, size, 1)
-    left = max(0, min(left, image.shape[1] - width))
-    bottom = max(height + below, min(top, image.shape[0]))
-    cv2.rectangle(image, (left, bottom - height - below), (left + width, bottom), BLACK, -1)
-    cv2.putText(image, text, (left, bottom - below // 2), FONT, size, WHITE, 1, cv2.LINE_AA)
-
-
-def titled(image: np.ndarray, titles: list[str]) -> np.ndarray:
-    """A picture with a title above each of its equal parts. image: [h, w, 3] -> [h + a line, w, 3]."""
-    if not titles:
-        return image
-    part = image.shape[1] // len(titles)
-    widths = [cv2.getTextSize(title, FONT, 1.0, 1)[0][0] for title in titles]
-    size = min(max(0.5, part / 1200), (part - 4) / max(widths))
-    line = round(34 * max(size, 0.4))
-    image = cv2.copyMakeBorder(image, line, 0, 0, 0, cv2.BORDER_CONSTANT, value=WHITE)
-    for place, title in enumerate(titles):
-        cv2.putText(image, title, (place * part + 2, round(line * 0.72)), FONT, size, BLACK, 1, cv2.LINE_AA)
-    return image

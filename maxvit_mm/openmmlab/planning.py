@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from ..data.survey import Survey
-from .image_size import Scale, in_network, scale_of, set_scale
+from .image_size import Scale, scale_of, set_scale
 from .schedules import Length, length_of, set_intervals, set_length, stretch, warm_up_of
+from .tasks import task_of
 from .training_plan import (
     COCO,
     COCO_BATCH,
@@ -127,7 +128,7 @@ def plan_training(
         warm_up_of(cfg, round_),
         cfg.train_cfg.get("val_interval", 1),
         data.train if data else None,
-        in_network(scale_of(cfg), data.train.width, data.train.height) if data else None,
+        task_of(cfg).in_network(cfg, data.train.width, data.train.height) if data else None,
         data.val if data else None,
     )
 

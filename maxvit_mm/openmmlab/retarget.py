@@ -1,21 +1,28 @@
-"""Point a config at a folder: its datasets, its evaluators, and every place that counts classes.
+"""Point a detector's config at a COCO folder: its datasets, its evaluators, every place that counts classes.
 
 point_config_at(cfg, inspect(Path("data/fish"), masks=True))
 """
 
-import colorsys
-from collections.abc import Iterator
+from __future__ import annotations
+
 from typing import Any
 
-from mmengine import Config
+from mmengine.config import Config
 
 from ..data.coco_folder import CocoFolder, DataError, Split
-from ..data.images_on_disk import Decoder
 from ..data.left_out import Filter
 from .coco_by_name import by_name
+from .loaders import (
+    FEEDS,
+    count_classes,
+    dataset_configs,
+    datasets_of,
+    draw_some,
+    evaluators_of,
+    palette_of,
+    set_all,
+)
 
-# The dataloaders that a split feeds.
-FEEDS = {"train": ("train",), "val": ("val", "test"), "test": ("test",)}
 # Parts of the names of what reads other annotations; a dataset of other classes is replaced.
 ALIEN = ("Panoptic", "VOCMetric", "CityScapesMetric", "LVISMetric", "OpenImagesMetric")
 
@@ -23,22 +30,19 @@ ALIEN = ("Panoptic", "VOCMetric", "CityScapesMetric", "LVISMetric", "OpenImagesM
 def point_config_at(cfg: Config, folder: CocoFolder) -> None:
     """Make `cfg` train and evaluate on `folder`, in place; pipelines and filters stay as they are.
 
-    Raises `DataError` where the config's task or metric is another one, or where it has no
+    Raises `DataError` where the config's annotations or metric are others, or where it has no
     dataset or class count to set.
     """
-    if not _count_classes(cfg.model, len(folder.classes)):
+    if not count_classes(cfg.model, len(folder.classes)):
         raise DataError("the config's model has no num_classes: its head cannot be made to fit")
     evaluated = [split for name, split in folder.splits.items() if name != "train"]
     if evaluated:
-        _draw_some(cfg, evaluated[0].images)
+        draw_some(cfg, evaluated[0].images)
     for name, split in folder.splits.items():
         for role in FEEDS[name]:
-            _drop_siblings(cfg.get(f"{role}_dataloader"))
-            datasets = list(dataset_configs(cfg.get(f"{role}_dataloader")))
-            if cfg.get(f"{role}_dataloader") and not datasets:
+            datasets, evaluators = datasets_of(cfg, role), evaluators_of(cfg, role)
+            if any(not dataset.get("ann_file") for dataset in datasets):
                 raise DataError(f"the config's {role}_dataloader has no dataset with an ann_file")
-            evaluators = cfg.get(f"{role}_evaluator") or []
-            evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
             for part in (*datasets, *evaluators):
                 if any(sign in str(part["type"]) for sign in ALIEN):
                     raise DataError(
@@ -46,8 +50,7 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
                         "config for detection or instance segmentation, evaluated by CocoMetric"
                     )
             for dataset in datasets:
-                for key, value in _settings(folder, split).items():
-                    dataset[key] = value  # `update` would merge: a config's dict keeps old keys
+                set_all(dataset, settings_of(folder, split))
             for evaluator in evaluators:
                 if evaluator.get("ann_file"):
                     evaluator["ann_file"] = str(split.annotation_file)
@@ -59,21 +62,9 @@ def point_config_at(cfg: Config, folder: CocoFolder) -> None:
 def read_by_name(cfg: Config) -> None:
     """Have COCO's files read by the names of classes, in place."""
     for role in ("train", "val", "test"):
-        evaluators = cfg.get(f"{role}_evaluator") or []
-        evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
-        for part in (*dataset_configs(cfg.get(f"{role}_dataloader")), *evaluators):
+        for part in (*dataset_configs(cfg.get(f"{role}_dataloader")), *evaluators_of(cfg, role)):
             if isinstance(part.get("type"), str):
                 part["type"] = by_name(part["type"].removeprefix("mmdet."))
-
-
-def decoder_of(cfg: Config) -> Decoder:
-    """How the images of the config will be decoded."""
-    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader")
-    for dataset in dataset_configs(loader):
-        for step in dataset.get("pipeline") or ():
-            if str(step.get("type")).endswith("LoadImageFromFile"):
-                return Decoder(step.get("imdecode_backend") or "cv2", step.get("color_type") or "color")
-    return Decoder()
 
 
 def filter_of(cfg: Config) -> Filter:
@@ -91,14 +82,7 @@ def most_per_image(cfg: Config) -> int | None:
     return most if isinstance(most, int) else None
 
 
-def _draw_some(cfg: Config, images: int) -> None:
-    """Pictures of some twenty validation images, where the interval would pass over a small split."""
-    drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
-    if drawing.get("draw"):
-        drawing["interval"] = min(drawing.get("interval", 50), max(1, images // 20))
-
-
-def _settings(folder: CocoFolder, split: Split) -> dict[str, Any]:
+def settings_of(folder: CocoFolder, split: Split) -> dict[str, Any]:
     """What makes a CocoDataset read `split`; paths are below the root."""
     images = split.image_folder.relative_to(folder.root).as_posix()
     return {
@@ -108,54 +92,3 @@ def _settings(folder: CocoFolder, split: Split) -> dict[str, Any]:
         "data_prefix": {"img": "" if images == "." else images},
         "metainfo": {"classes": folder.classes, "palette": palette_of(len(folder.classes))},
     }
-
-
-def palette_of(count: int) -> list[tuple[int, int, int]]:
-    """RGB, 0 to 255; golden-ratio steps of hue keep labels that follow each other far apart."""
-    colours = (colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75, 0.95) for label in range(count))
-    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in colours]
-
-
-def dataset_configs(node: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """The datasets with an annotation file in a dataloader's config, however deeply wrapped."""
-    if not node:
-        return
-    if node.get("ann_file"):
-        yield node
-    for inner in (node.get("dataset"), *(node.get("datasets") or ())):
-        yield from dataset_configs(inner)
-
-
-def _drop_siblings(node: dict[str, Any] | None) -> None:
-    """Of datasets that are concatenated keep the first: all would be one, counted several times."""
-    if node:
-        del (node.get("datasets") or [])[1:]
-        for inner in (node.get("dataset"), *(node.get("datasets") or ())):
-            _drop_siblings(inner)
-
-
-def _count_classes(node: Any, count: int) -> int:
-    """Write `count` wherever `node` counts classes, at any depth; in how many places it did."""
-    if isinstance(node, (list, tuple)):
-        return sum(_count_classes(child, count) for child in node)
-    if not isinstance(node, dict):
-        return 0
-    places = sum(_count_classes(child, count) for child in node.values())
-    for key in ("num_classes", "num_things_classes"):
-        if key in node:
-            node[key] = count
-            places += 1
-    if "num_stuff_classes" in node:
-        node["num_stuff_classes"] = 0
-    if isinstance(node.get("class_weight"), (list, tuple)):
-        node["class_weight"] = _class_weight(node, count)
-    return places
-
-
-def _class_weight(loss: dict[str, Any], count: int) -> list[float]:
-    """As many weights as classes; with a softmax, the last is that of 'no object' and stays."""
-    weights = list(loss["class_weight"])
-    background = [] if loss.get("use_sigmoid") else [weights.pop()]
-    if len(set(weights)) != 1:
-        raise DataError(f"class_weight differs by class: {weights}; write one for your classes")
-    return weights[:1] * count + background

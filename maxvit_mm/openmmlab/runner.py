@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,23 @@ FOR_THE_FILE = (
     "segm_mAP_copypaste:",
     "The testing results of the whole dataset is empty.",
     "Since `metrics` is an empty dict",
+    "The prefix is not set in metric class",
 )
+# How warnings of libraries begin that say nothing to whoever trains: they are for who writes their parts.
+HUSHED = ("``build_loss`` would be deprecated", "Default ``avg_non_ignore`` is False", "The draw is False")
 
 
 class TrainingRunner(Runner):
     """A runner whose log file has everything, and whose screen leaves out what nobody reads there."""
 
     for_the_file: tuple[str, ...] = (*FOR_THE_FILE, SUMMARY)
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        with warnings.catch_warnings():
+            for message in HUSHED:
+                warnings.filterwarnings("ignore", message=re.escape(message))
+            return super().from_cfg(cfg)
 
     def build_logger(self, *arguments: Any, **named: Any) -> MMLogger:
         logger = super().build_logger(*arguments, **named)

@@ -13,6 +13,12 @@ def folder_of_ours() -> Path:
     return next(path for path in (PACKAGE / ".mim/configs", PACKAGE.parent / "configs") if path.is_dir())
 
 
+def configs_of_ours() -> list[Path]:
+    """All that can be run: of detection in the folder itself, of the other tasks in a folder each."""
+    folder = folder_of_ours()
+    return sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")])
+
+
 def find_config(name: str) -> Path:
     """A config by its path, or one of ours by its name, from any working directory.
 
@@ -21,12 +27,14 @@ def find_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    if Path(name).parent not in (Path(), Path("configs")):
+    ours = {path.stem: path for path in configs_of_ours()}
+    folders = {
+        Path(),
+        *(Path("configs", path.relative_to(folder_of_ours()).parent) for path in ours.values()),
+    }
+    if Path(name).parent not in folders:
         raise SystemExit(f"there is no config {name}")
-    folder = folder_of_ours()
-    path = (folder / Path(name).name).with_suffix(".py")
-    if path.is_file():
-        return path
-    ours = sorted(path.stem for path in folder.glob("*.py"))
+    if Path(name).with_suffix("").name in ours:
+        return ours[Path(name).with_suffix("").name]
     alike = ", ".join(get_close_matches(Path(name).stem, ours, n=4))
     raise SystemExit(f"there is no config {name}; nearest of ours: {alike or ', '.join(ours)}")

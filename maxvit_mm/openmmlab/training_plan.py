@@ -116,7 +116,7 @@ class TrainingPlan:
 
     def notes(self) -> Iterator[str]:
         """What does not fit together."""
-        if self.data and self.seen:
+        if self.data and self.seen and self.data.object_side is not None:
             factor = self.seen[0] / self.data.width
             side = self.data.object_side * factor
             if side < FINEST:

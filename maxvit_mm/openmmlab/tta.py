@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -13,8 +11,6 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
-
-META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")  # PackDetInputs' own
 
 
 @MODELS.register_module()
@@ -58,18 +54,3 @@ def tta_model_of(cfg: Config) -> dict[str, Any]:
     """The model that merges views: the config's own, or one that merges by NMS."""
     nms = dict(type="nms", iou_threshold=0.5)
     return cfg.get("tta_model") or dict(type="InstanceTTAModel", tta_cfg=dict(nms=nms, max_per_img=100))
-
-
-def tta_pipeline_of(cfg: Config, pipeline: Sequence[Any]) -> Sequence[Any]:
-    """The test pipeline that makes the views: the config's own, or the mirrored one."""
-    return cfg.get("tta_pipeline") or mirrored(pipeline)
-
-
-def mirrored(pipeline: Sequence[Any]) -> list[Any]:
-    """A test pipeline whose last step packs the image and its mirror image."""
-    steps = deepcopy(list(pipeline))
-    pack = steps.pop()
-    pack["meta_keys"] = (*pack.get("meta_keys", META_KEYS), "flip", "flip_direction")
-    # The first view's truth is what the pictures show, so it is the image as it lies.
-    flips = [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)]
-    return [*steps, dict(type="TestTimeAug", transforms=[flips, [pack]])]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+
+from .late import Late
 
 TENTH = 10  # the step of a run at which the time left is said
 SLOW = 5.0  # seconds of a first step, from which on it is said at once
@@ -43,51 +44,76 @@ class TimeLeftHook(Hook):
             runner.logger.info(f"{each:.2g} s a step: {left} left for {rest:,} steps, besides evaluations")
 
 
+class Step(NamedTuple):
+    """A step that was trained: its number, from 0, its learning rate, and its losses."""
+
+    number: int
+    rate: float
+    losses: Late
+
+
 @HOOKS.register_module()
 class LossWatchHook(Hook):
     """Explain a loss that looks broken and is not, and notice one that is.
 
-    MMDetection's `CheckInvalidLossHook` looks at each fiftieth step and ends in an AssertionError.
+    MMDetection's `CheckInvalidLossHook` looks at each fiftieth step and ends in an AssertionError. Losses on
+    a GPU are read a step later, when nothing waits for them, and before anything is evaluated or saved.
     """
 
     def before_train(self, runner: Runner) -> None:
         self.first, self.lost = runner.iter, 0
         self.smooth = self.lowest = math.inf
         self.above, self.said = 0, False
+        self.unread: list[Step] = []
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        losses = {
-            name: float(value.detach() if isinstance(value, Tensor) else value)
-            for name, value in (outputs or {}).items()
-            if "loss" in name
-        }
+        losses = {name: value for name, value in (outputs or {}).items() if "loss" in name}
         if "loss" not in losses:
             return
+        rate = runner.optim_wrapper.param_groups[0]["lr"]
+        self.unread.append(Step(runner.iter, rate, Late(losses)))
+        self.read(runner, but=1)
+
+    def before_val(self, runner: Runner) -> None:
+        self.read(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self.read(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        self.read(runner)
+
+    def read(self, runner: Runner, but: int = 0) -> None:
+        """Judge the steps that were not, but for so many of the newest that are on a GPU."""
+        unread = getattr(self, "unread", [])  # none where nothing was trained
+        while len(unread) > but or (unread and unread[0].losses.is_there is None):
+            self.judge(runner, unread.pop(0))
+
+    def judge(self, runner: Runner, step: Step) -> None:
+        losses = step.losses.read()
         if not math.isfinite(losses["loss"]):
-            self.lose(runner, losses)
+            self.lose(runner, step, losses)
             return
         self.lost = 0
-        done = runner.iter + 1 - self.first
         name = max(losses.keys() - {"loss"}, key=losses.__getitem__, default="loss")
-        if runner.iter == 0 and losses[name] > LARGE:
+        if step.number == 0 and losses[name] > LARGE:
             runner.logger.info(
                 f"{name} begins at {losses[name]:.0f}. From random weights that is usual: it falls within "
                 f"the first hundred steps, and so does the norm of the gradients"
             )
-        self.watch(runner, losses["loss"], done)
+        self.watch(runner, losses["loss"], step.number + 1 - self.first)
 
-    def lose(self, runner: Runner, losses: dict[str, float]) -> None:
+    def lose(self, runner: Runner, step: Step, losses: dict[str, float]) -> None:
         """A step without a finite loss: stop, or go on where mixed precision is still finding its scale."""
         self.lost += 1
         if hasattr(runner.optim_wrapper, "loss_scaler") and self.lost < OVERFLOWS:
             return
         broken = ", ".join(name for name, value in losses.items() if not math.isfinite(value))
-        lr = runner.optim_wrapper.param_groups[0]["lr"]
         raise SystemExit(
-            f"training stopped at step {runner.iter + 1}: no finite value for {broken}. The learning rate "
-            f"was {lr:.2g}: try a third of it with --lr, from the start or with --resume CHECKPOINT"
+            f"training stopped at step {step.number + 1}: no finite value for {broken}. The learning rate "
+            f"was {step.rate:.2g}: try a third of it with --lr, from the start or with --resume CHECKPOINT"
         )
 
     def watch(self, runner: Runner, loss: float, done: int) -> None:

@@ -13,7 +13,7 @@ from .shipped_configs import folder_of_ours
 
 def keys_of_user(path: Path) -> list[str]:
     """The keys, such as 'train_cfg.max_epochs', that a user's own config sets; none of one of ours."""
-    if path.resolve().parent == folder_of_ours().resolve():
+    if folder_of_ours().resolve() in path.resolve().parents:
         return []
     if path.suffix == ".py":
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ In reading order:
     translation     another implementation's names and layouts, line by line
     tensorflow, timm, torchvision, own
                     one file for each origin of weights: its names, as such lines
+    mmpretrain      a whole classifier under the names of MMPretrain's
     origins         all of them, and how to tell them apart
     architecture    which MaxViT some tensors belong to
     normalization   how the images were normalised that they were trained on
@@ -20,7 +21,7 @@ In reading order:
 
 from .architecture import Architecture
 from .checkpoint import CheckpointError
-from .conversion import Converted, convert, to_timm
+from .conversion import Converted, convert, to_mmpretrain, to_timm
 from .detector import check_detector, load_detector, refuse_exported
 from .file import Weights, read_weights, write_weights
 from .loading import load_completely, shorten
@@ -47,6 +48,7 @@ __all__ = [
     "recognise",
     "refuse_exported",
     "shorten",
+    "to_mmpretrain",
     "to_timm",
     "write_weights",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..network.relative_bias import resize_table
 from ..version import __version__
-from . import own, tensorflow, timm
+from . import mmpretrain, own, tensorflow, timm
 from .architecture import Architecture, complete, convention_of, infer
 from .checkpoint import CheckpointError
 from .file import Weights, read_weights
@@ -207,3 +207,10 @@ def to_timm(converted: Converted) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
     }
     return timm.TRANSLATION.to_theirs(tensors)
+
+
+def to_mmpretrain(converted: Converted) -> dict[str, Tensor]:
+    """The tensors under the names of MMPretrain's `ImageClassifier` with a MaxViT and a MaxViTClsHead."""
+    if converted.architecture.classes is None:
+        raise CheckpointError("MMPretrain's classifier has a classification head, these weights have none")
+    return mmpretrain.to_theirs(converted.weights.tensors)

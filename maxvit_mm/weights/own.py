@@ -1,4 +1,4 @@
-"""Our own checkpoints, and MMDetection's, which hold our backbone among other things."""
+"""Our own checkpoints, and MMDetection's and MMPretrain's, which hold our backbone among other things."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from .checkpoint import CheckpointError
+from .mmpretrain import BACKBONE, head_beside
 from .translation import Translated
 
 TITLE = "maxvit_mm"
@@ -19,8 +20,9 @@ STEM = r"((?:.+\.)?)trunk\.stem\.conv1\.weight"
 def translate(tensors: Mapping[str, Tensor]) -> Translated:
     """Take out the network, with the classification head where there is one.
 
-    A checkpoint of ours begins its names with `trunk.` and `head.`, a detector with `backbone.trunk.`. What
-    else a detector holds is not the backbone's; what else ours holds is left over.
+    A checkpoint of ours begins its names with `trunk.` and `head.`, a detector with `backbone.trunk.`, and so
+    does a classifier of MMPretrain's. What else these hold is not the network's; what else ours holds is left
+    over.
     """
     prefixes = [match[1] for name in tensors if (match := re.fullmatch(STEM, name))]
     if len(prefixes) > 1:
@@ -33,9 +35,11 @@ def translate(tensors: Mapping[str, Tensor]) -> Translated:
     network = {
         name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
     }
-    return Translated(network, [], [])
+    return Translated({**network, **head_beside(tensors, prefix)}, [], [])
 
 
 def describe(tensors: Mapping[str, Tensor]) -> str:
-    detector = not any(name.startswith("trunk.") for name in tensors)
-    return f"{TITLE}, {'taken out of a detector' if detector else 'converted before'}"
+    if any(name.startswith("trunk.") for name in tensors):
+        return f"{TITLE}, converted before"
+    classifier = bool(head_beside(tensors, BACKBONE))
+    return f"{TITLE}, taken out of a {'classifier of MMPretrain' if classifier else 'detector'}"

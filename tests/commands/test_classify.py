@@ -12,8 +12,8 @@ from runs import refusal
 from maxvit_mm.commands.classify import main
 from maxvit_mm.inference.classify import top_5
 from maxvit_mm.inference.imagenet import imagenet_classes
-from maxvit_mm.inference.images import preprocess
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
+from maxvit_mm.openmmlab.official_crop import preprocess
 from maxvit_mm.weights import CheckpointError, Weights, write_weights
 
 PHOTOS = sorted((FILES / "photos").glob("*.jpg"))

@@ -14,6 +14,7 @@ from runs import PICO, QUICK, forget_runs, refusal
 from maxvit_mm.commands.test import main as evaluate
 from maxvit_mm.commands.test import use_tta
 from maxvit_mm.openmmlab.shipped_configs import find_config
+from maxvit_mm.openmmlab.tasks import task_of
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -69,7 +70,7 @@ def test_the_views_of_test_time_augmentation_differ_and_the_truth_is_the_images_
     cfg = Config.fromfile(find_config(PICO))
     cfg.test_dataloader.dataset.update(data_root=str(shapes))
     plain = DATASETS.build(cfg.test_dataloader.dataset)[0]
-    use_tta(cfg)
+    use_tta(cfg, task_of(cfg))
     views = DATASETS.build(cfg.test_dataloader.dataset)[0]
     assert [sample.flip for sample in views["data_samples"]] == [False, True]
     assert views["inputs"][0].equal(plain["inputs"])

@@ -29,7 +29,7 @@ def seen(tmp_path, content, **decoder) -> Seen:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_a_whole_image_has_its_size_and_no_fault(tmp_path, kind):
-    assert seen(tmp_path, encoded(kind)) == (60, 40, "", "")
+    assert seen(tmp_path, encoded(kind))[:4] == (60, 40, "", "")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
@@ -55,7 +55,7 @@ def test_a_format_that_only_the_other_library_knows_is_named(tmp_path):
     fault = seen(tmp_path, encoded("PCX")).fault
     assert "not readable as images by cv2" in fault
     assert "Pillow knows them as PCX: write them as JPEG or PNG" in fault
-    assert seen(tmp_path, encoded("PCX"), backend="pillow") == (60, 40, "", "")
+    assert seen(tmp_path, encoded("PCX"), backend="pillow")[:4] == (60, 40, "", "")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_png_with_too_little_data_is_damaged_whatever_its_checksums_say(tmp_pa
 
 def test_broken_exif_data_raise_no_warning(tmp_path, recwarn):
     (tmp_path / "a.jpg").write_bytes(encoded("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
-    assert look_at_all(tmp_path, ["a.jpg"], Decoder())["a.jpg"] == (60, 40, "", "")
+    assert look_at_all(tmp_path, ["a.jpg"], Decoder())["a.jpg"][:4] == (60, 40, "", "")
     assert not recwarn.list
 
 
@@ -136,7 +136,9 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(images_on_disk, "decoded", watched)
     for name in "abcd":
         (tmp_path / name).write_bytes(encoded("PNG"))
-    assert set(look_at_all(tmp_path, list("abcd"), Decoder()).values()) == {(60, 40, "", "")}
+    assert {found[:4] for found in look_at_all(tmp_path, list("abcd"), Decoder()).values()} == {
+        (60, 40, "", "")
+    }
     assert max(most) == 1
 
 
@@ -145,7 +147,8 @@ def test_many_are_looked_at_by_name(tmp_path):
         (tmp_path / name).write_bytes(encoded("PNG"))
     (tmp_path / "c.png").write_bytes(b"no image")
     found = look_at_all(tmp_path, ["a.png", "b.png", "c.png"], Decoder())
-    assert found["a.png"] == found["b.png"] == (60, 40, "", "")
+    assert found["a.png"] == found["b.png"]
+    assert found["a.png"][:4] == (60, 40, "", "")
     assert found["c.png"].fault
 
 

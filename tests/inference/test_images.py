@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from maxvit_mm.inference.images import preprocess
+from maxvit_mm.openmmlab.official_crop import preprocess
 
 
 def test_224_is_cropped_and_larger_sizes_are_squashed():

@@ -278,20 +278,6 @@ def test_the_lines_that_compile_mmcv_are_those_of_the_family_that_is_there(monke
     assert "--no-binary mmcv --no-cache-dir mmcv==" in compiled_mmcv_lines()
 
 
-def test_torchvision_built_for_another_torch_is_passed_over_and_no_other_failure_is(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(torch.ops, "torchvision", SimpleNamespace(), raising=False)
-    package = tmp_path / "torchvision.py"
-    for error, works in (("operator torchvision::nms does not exist", False), ("disk on fire", None)):
-        monkeypatch.delitem(sys.modules, "torchvision", raising=False)
-        package.write_text(f"raise RuntimeError({error!r})")
-        if works is None:
-            with pytest.raises(RuntimeError, match=error):
-                torchvision_ops.work()
-        else:
-            assert torchvision_ops.work() is works
-
-
 FIRST = """
 import contextlib
 with contextlib.suppress(ImportError):

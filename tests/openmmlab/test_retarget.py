@@ -13,7 +13,8 @@ from maxvit_mm.data.coco_folder import CocoFolder, DataError, Split, inspect
 from maxvit_mm.data.images_on_disk import Decoder
 from maxvit_mm.data.left_out import Filter
 from maxvit_mm.openmmlab.coco_by_name import by_name
-from maxvit_mm.openmmlab.retarget import decoder_of, filter_of, point_config_at, read_by_name
+from maxvit_mm.openmmlab.loaders import decoder_of
+from maxvit_mm.openmmlab.retarget import filter_of, point_config_at, read_by_name
 
 ROOT = Path("data/fish")
 FISH = CocoFolder(

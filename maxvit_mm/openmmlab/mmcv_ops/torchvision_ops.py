@@ -16,17 +16,16 @@ from .roi_align import refuse_max_pooling, single_or_better
 def work() -> bool:
     """Whether torchvision is installed, with ops that load.
 
-    Absent, or built for another torch, it has none; any other failure to import it is raised.
+    Absent, or built for another torch (see `torchvision_import`), it has none; any other failure to import
+    it is raised.
     """
     try:
-        importlib.import_module("torchvision")
+        torchvision = importlib.import_module("torchvision")
     except ModuleNotFoundError as error:
         if error.name != "torchvision":
             raise
-    except RuntimeError as error:  # "operator torchvision::nms does not exist", or another CUDA's
-        if "torchvision" not in str(error):
-            raise
-    return hasattr(torch.ops.torchvision, "nms")
+        return False
+    return torchvision.extension._has_ops()
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

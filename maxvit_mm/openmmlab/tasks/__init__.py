@@ -1,0 +1,37 @@
+"""The tasks that a config may be for, a row each: no command asks which one it has.
+
+task              what a command may ask of any task
+detection         boxes and masks, by MMDetection
+segmentation      a class for each pixel, by MMSegmentation
+classification    a class for each image, by MMPretrain
+"""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from .classification import Classification
+from .detection import Detection
+from .segmentation import Segmentation
+from .task import Task
+
+__all__ = ["TASKS", "Task", "enter_scope", "task_for", "task_of"]
+
+DETECTION = Detection()
+TASKS: dict[str, Task] = {task.scope: task for task in (DETECTION, Segmentation(), Classification())}
+
+
+def task_of(cfg: Config) -> Task:
+    """What a config is for, by its `default_scope`; one that names another library's is MMDetection's kin."""
+    return TASKS.get(cfg.get("default_scope") or DETECTION.scope, DETECTION)
+
+
+def task_for(root: Path) -> Task:
+    """The first task that a folder has a training split for; detection where none finds any."""
+    return next((task for task in TASKS.values() if task.find_split(root, "train")), DETECTION)
+
+
+def enter_scope(cfg: Config) -> None:
+    """Have MMEngine look parts up where a config means them."""
+    init_default_scope(cfg.get("default_scope") or DETECTION.scope)

@@ -1,0 +1,102 @@
+"""Detection and instance segmentation, by MMDetection: COCO's format in, boxes and masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.evaluator.metric import BaseMetric
+
+from ...data.coco_folder import CocoFolder, find_annotations, inspect
+from ...data.survey import Survey, survey
+from ..loaders import dataset_configs, decoder_of
+from ..mirrored import DETECTION, mirrored
+from ..retarget import filter_of, most_per_image, point_config_at, read_by_name
+from ..titles import draw_with
+from .task import Task
+
+PICTURES = "maxvit_mm.openmmlab.pictures."
+TITLED = {
+    "DetVisualizationHook": PICTURES + "TitledPicturesHook",
+    "DetLocalVisualizer": PICTURES + "TitledVisualizer",
+}
+
+
+class Detection(Task):
+    name, scope, trained = "detection", "mmdet", "detector"
+
+    def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder:
+        return inspect(root, trains_masks(cfg), splits, decoder_of(cfg), filter_of(cfg))
+
+    def look(self, root: Path) -> CocoFolder:
+        return inspect(root, masks=True)
+
+    def find_split(self, root: Path, name: str) -> Path | None:
+        return find_annotations(root, name)
+
+    def point(self, cfg: Config, folder: Any) -> None:
+        point_config_at(cfg, folder)
+
+    def survey(self, cfg: Config, folder: Any) -> Survey | None:
+        file = annotations_of(cfg) if folder is None else folder.splits["train"].annotation_file
+        if file is None or not file.is_file():
+            return None
+        try:
+            return survey(file, filter_of(cfg), folder and folder.classes)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SystemExit(f"{file} is no annotation file in COCO's format: {error!r}") from error
+
+    def notes(self, cfg: Config, folder: Any) -> Iterator[str]:
+        key = "rcnn." if (cfg.model.get("test_cfg") or {}).get("rcnn") else ""
+        most = most_per_image(cfg)
+        fullest = {name: split.most for name, split in folder.splits.items() if name != "train"}
+        for name, count in fullest.items():
+            if most is not None and count > most:
+                yield (
+                    f"{name} has an image of {count} objects, and the config finds {most} an image at most:"
+                    f" --cfg-options model.test_cfg.{key}max_per_img={2 * count}"
+                )
+
+    def complete(self, cfg: Config) -> None:
+        read_by_name(cfg)
+
+    def title_pictures(self, cfg: Config) -> None:
+        draw_with(cfg, TITLED)
+
+    def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
+        hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
+        hook.setdefault("type", TITLED["DetVisualizationHook"])
+        hook["draw"] = True
+        if show:
+            hook.update(show=True, wait_time=seconds)
+        if folder is not None:
+            hook["test_out_dir"] = folder
+
+    def record(self, file: str) -> BaseMetric:
+        from mmdet.evaluation import DumpDetResults
+
+        return DumpDetResults(out_file_path=file)
+
+    def tta_model(self, cfg: Config) -> dict[str, Any]:
+        from ..tta import tta_model_of
+
+        return tta_model_of(cfg)
+
+    def tta_pipeline(self, cfg: Config, pipeline: Sequence[Any]) -> Sequence[Any]:
+        return cfg.get("tta_pipeline") or mirrored(pipeline, DETECTION)
+
+
+def annotations_of(cfg: Config) -> Path | None:
+    """The annotation file that a config trains on."""
+    for dataset in dataset_configs(cfg.get("train_dataloader")):
+        if dataset.get("ann_file"):
+            return Path(str(dataset.get("data_root") or ""), dataset["ann_file"])
+    return None
+
+
+def trains_masks(cfg: Config) -> bool:
+    """Whether the training data must have masks: its pipeline loads them."""
+    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or Config()
+    return "'with_mask': True" in str(loader.to_dict())
