@@ -23,7 +23,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.utils import get_object_from_string
 
 from ..weights import CheckpointError
-from .coco_by_name import CocoByNameDataset, CocoByNameMetric
+from . import coco_by_name
 
 LONGEST = 10_000_000  # characters; configs have some ten thousand
 NAME = re.compile(r"[A-Za-z_]\w*")
@@ -163,7 +163,8 @@ def is_harmless(name: str) -> bool:
     if any(rest in each.module_dict for each in registries() if each.scope == package):
         return True
     found = get_object_from_string(name)
-    parts = [CocoByNameDataset, CocoByNameMetric, *(p for r in registries() for p in r.module_dict.values())]
+    by_name = (getattr(coco_by_name, name) for name in coco_by_name.PLAIN.values())
+    parts = [*by_name, *(p for r in registries() for p in r.module_dict.values())]
     return any(found is part for part in parts)
 
 
