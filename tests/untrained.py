@@ -1,5 +1,6 @@
 """Checkpoints of a segmenter and a classifier with random weights, as MMEngine writes them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -53,12 +54,12 @@ def classifier_config() -> Config:
 NAMES = ("ground", "disk", "square")
 
 
-def save(cfg: Config, path: Path) -> Path:
+def save(cfg: Config, path: Path, classes: Sequence[str] = NAMES) -> Path:
     """A checkpoint of a config's model, which knows its config and its classes."""
     init_default_scope(cfg.default_scope)
     preprocessor = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
     with quiet_libraries():
         model = randomise(MODELS.build({**cfg.model, "data_preprocessor": preprocessor}))
-    meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=NAMES, palette=COLOURS))
+    meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=classes, palette=COLOURS))
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
     return path

@@ -20,7 +20,8 @@ from ..openmmlab.task_packages import read_config
 from ..openmmlab.tasks import enter_scope
 from ..weights import CheckpointError
 from .building import build_detector
-from .exporting.reading import build_onnx, is_onnx
+from .exporting.reading import is_onnx
+from .exporting.running import build_onnx
 from .known_classes import Classes, classes_for
 
 
