@@ -3,10 +3,11 @@
 from importlib import import_module
 from typing import Any
 
-from .openmmlab import mmcv_ops, torchvision_import
+from .openmmlab import mmcv_ops, panoptic_quality, torchvision_import
 
 torchvision_import.guard()  # before anything imports `torchvision`
 mmcv_ops.install()  # before anything imports `mmcv.ops`
+panoptic_quality.install()  # before MMDetection looks for `panopticapi`
 
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)
@@ -46,12 +47,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`maxvit_mm.Detector`, made when it is asked for: it needs MMDetection, which takes seconds to import.
+    """`maxvit_mm.Detector`, `Segmenter`, `Classifier`: imported when asked for: OpenMMLab takes seconds.
 
     Raises:
         ImportError: says what to install, where supervision is missing.
     """
-    if name != "Detector":
+    if name not in ("Detector", "Segmenter", "Classifier"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module(".inference.libraries", __name__).need("supervision")
-    return import_module(".inference.detector", __name__).Detector
+    return getattr(import_module(f".inference.{name.lower()}", __name__), name)

@@ -101,6 +101,22 @@ def trained(shapes, tmp_path_factory) -> Path:
     return work_dir
 
 
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory) -> Path:
+    """A checkpoint of a segmenter with random weights."""
+    from untrained import save, segmenter_config  # of MMSegmentation
+
+    return save(segmenter_config(), tmp_path_factory.mktemp("segmenter") / "iter_2.pth")
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory) -> Path:
+    """A checkpoint of a classifier with random weights."""
+    from untrained import classifier_config, save  # of MMPretrain
+
+    return save(classifier_config(), tmp_path_factory.mktemp("classifier") / "epoch_2.pth")
+
+
 @pytest.fixture
 def no_map_is_too_small(monkeypatch) -> None:
     """Maps of tests are small: they go through the twins that keep less all the same."""

@@ -1,4 +1,4 @@
-"""What `tools/attention.py` does: show where a detector looked, and how far its maps can be believed."""
+"""What `tools/attention.py` does: show where a model looked, and how far its maps can be believed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ..inference.sources import Frame
 
 WHAT_IT_DOES = """\
-Show where a detector that tools/train.py trained looked in an image: attention of one block, attention rolled
-out through blocks and stages, what raised an object's score (Grad-CAM), and the effective receptive field."""
+Show where a model that tools/train.py trained looked in an image: attention of one block, attention rolled
+out through blocks and stages, what raised a score (Grad-CAM), and the effective receptive field. A detector's
+maps are for an object, a segmenter's for the pixels of a class, a classifier's for a class."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,7 +55,10 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     places = parser.add_mutually_exclusive_group()
     places.add_argument("--at", type=point, metavar="X,Y", help="look from this place, in pixels")
     places.add_argument(
-        "--box", type=int, metavar="K", help="look from the K-th object found, the best is 1 (1)"
+        "--box", type=int, metavar="K", help="look from the K-th that was found, the best is 1 (1)"
+    )
+    parser.add_argument(
+        "--class", dest="name", metavar="NAME", help="look for this class alone, whatever its score"
     )
     parser.add_argument("--stage", type=int, default=3, metavar="S", help="stage 1 to 4 (3)")
     parser.add_argument("--block", type=int, metavar="B", help="block of the stage, from 1 (the last)")
@@ -67,7 +71,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="which maps: block, grid, rollout, stages, gradient, local, field (all)",
     )
     parser.add_argument(
-        "--score-thr", type=float, default=0.3, metavar="SCORE", help="an object's lowest score (0.3)"
+        "--score-thr", type=float, metavar="SCORE", help="the lowest score (0.3 of objects, else 0)"
     )
     parser.add_argument("--device", help="cpu, cuda or cuda:0 (the first GPU, or the CPU)")
     parser.add_argument("--out", type=Path, default=Path("attention.png"), help="the picture (attention.png)")
@@ -76,7 +80,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--faithfulness",
         action="store_true",
         help="draw nothing; measure by deletion and insertion how far each map can be believed, over all "
-        "objects in IMAGE, which may be a folder",
+        "that is found in IMAGE, which may be a folder",
     )
     args = parser.parse_args(argv)
     take_words(args, parser, ", and after it one image", most=1)
@@ -84,13 +88,15 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     for name in ("box", "stage", "block", "head"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f"--{name} counts from 1")
-    if not 0 <= args.score_thr <= 1:
+    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
         parser.error(f"--score-thr is {args.score_thr}: scores are from 0 to 1")
     if args.at and {"gradient", "local"} & set(args.maps or ()):
-        parser.error("gradient and local explain an object's score: take --box K in place of --at")
+        parser.error("gradient and local explain a score: take --box K in place of --at")
+    if args.at and args.name:
+        parser.error("--at is a place, whatever is there: leave out --class")
     if args.faithfulness and (args.at or args.box or args.block or args.head):
-        parser.error("--faithfulness takes all objects and the mean of heads: leave out --at, --box, --block "
-                     "and --head")  # fmt: skip
+        parser.error("--faithfulness takes all that is found and the mean of heads: leave out --at, --box, "
+                     "--block and --head")  # fmt: skip
     return args
 
 
@@ -151,7 +157,7 @@ def draw(args: argparse.Namespace) -> None:
 
     looker = looker_for(args)
     (frame,) = frames_in(args, looker)
-    looked = looker.look(frame.image, args.score_thr)
+    looked = looker.look(frame.image, args.score_thr, args.name)
     for number, found in enumerate(looked.found, 1):
         print(f"{number}: {found.name} {found.score:.2f} at ({found.centre[0]:.0f}, {found.centre[1]:.0f})")
     place, words = place_for(args, looked)
@@ -165,7 +171,10 @@ def draw(args: argparse.Namespace) -> None:
         -1 if args.block is None else args.block - 1,
         None if args.head is None else args.head - 1,
     )
-    save(picture(frame.image, place, maps, f"Where the detector looked from {words}"), args.out)
+    save(
+        picture(frame.image, place, maps, f"Where the {looked.evidence.trained} looked from {words}"),
+        args.out,
+    )
     print(f"the picture is {args.out}")
 
 
@@ -175,33 +184,38 @@ def place_for(args: argparse.Namespace, looked: Looked) -> tuple[Place, str]:
         return args.at, f"({args.at[0]:g}, {args.at[1]:g})"
     number, there = args.box or 1, len(looked.found)
     if not there:
-        raise SystemExit(
-            f"no object was found with a score of {args.score_thr:g} or more: lower --score-thr, or name a "
-            f"place with --at X,Y"
-        )
+        raise SystemExit(f"{nothing(args, looked)}, or name a place with --at X,Y")
     if number > there:
         raise SystemExit(f"--box {number}: {there} found, so take 1 to {there}, or a lower --score-thr")
     found = looked.found[number - 1]
-    return found, f"the box of a {found.name} (score {found.score:.2f})"
+    return found, looked.evidence.words(found)
+
+
+def nothing(args: argparse.Namespace, looked: Looked) -> str:
+    """Why there is nothing to look from, and what to do."""
+    if args.name is not None:
+        return f"no {args.name} was found: name another --class"
+    least = looked.evidence.lowest if args.score_thr is None else args.score_thr
+    return f"nothing was found with a score of {least:g} or more: lower --score-thr"
 
 
 def measure(args: argparse.Namespace) -> None:
-    """The table of deletion and insertion over all objects of all images."""
+    """The table of deletion and insertion over all that is found in all images."""
     from ..inference.explaining import KINDS, numbered
     from ..inference.faithfulness import compare, table
 
     looker = looker_for(args)
     frames = frames_in(args, looker)
     numbered(looker.trunk.stages, args.stage - 1, "the network", "stage")
-    looks = [looker.look(frame.image, args.score_thr) for frame in frames]
+    looks = [looker.look(frame.image, args.score_thr, args.name) for frame in frames]
     cases = [(looked, found) for looked in looks for found in looked.found]
     if not cases:
-        raise SystemExit(f"no object was found with a score of {args.score_thr:g} or more: lower --score-thr")
+        raise SystemExit(nothing(args, looks[0]))
     results = [
         compare(looker, looked, found, args.stage - 1, args.maps or KINDS, seed)
-        for seed, (looked, found) in enumerate(tqdm(cases, unit=" objects", disable=None))
+        for seed, (looked, found) in enumerate(tqdm(cases, unit=" cases", disable=None))
     ]
     print(
-        f"{len(cases)} objects in {len(frames)} images, stage {args.stage}; 1 is the score of the whole image"
+        f"{len(cases)} found in {len(frames)} images, stage {args.stage}; 1 is the score of the whole image"
     )
     print(table(results))

@@ -1,29 +1,32 @@
-"""What `tools/predict.py` does: find objects in images and videos that nobody has annotated."""
+"""What `tools/predict.py` does: look at images and videos that nobody has annotated, whatever the task."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ..inference.libraries import need
 from ..weights import CheckpointError, shorten
-from .trained import CHECKPOINT, note_differences, take_words
+from .trained import CHECKPOINT, given, note_differences, refuse_options, take_words
 
 if TYPE_CHECKING:
-    from ..inference.detector import Detector
     from ..inference.outputs import Outputs
+    from ..inference.predictor import Predictor
     from ..inference.sources import Complain, Source
 
 WHAT_IT_DOES = """\
-Find objects in images, videos, folders, patterns ('photos/*.jpg'), text files with a path a line, cameras
-(camera:0) and streams (rtsp://...), with a detector that tools/train.py trained."""
+Look at images, videos, folders, patterns ('photos/*.jpg'), text files with a path a line, cameras (camera:0)
+and streams (rtsp://...), with what tools/train.py trained. A detector finds objects, a segmenter gives each
+pixel a class, a classifier each image."""
+# What only some tasks take; where it is not given, their own values stand.
+OF_PREDICTOR = ("score_thr", "tile", "overlap")
+OF_OUTPUTS = ("crops", "ids_of", "track")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -67,9 +70,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", metavar="DIR", default="predictions", help="for all results (predictions)")
     parser.add_argument("--force", action="store_true", help="write over what is in the folder of --out")
     parser.add_argument("--recursive", action="store_true", help="look into folders within folders")
-    parser.add_argument(
-        "--score-thr", type=float, default=0.3, metavar="SCORE", help="the lowest score (0.3)"
-    )
+    parser.add_argument("--score-thr", type=float, metavar="SCORE", help="of objects: the lowest score (0.3)")
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="only these classes")
     parser.add_argument("--batch-size", type=int, default=1, help="images a step (1)")
     parser.add_argument("--device", help="cpu, cuda or cuda:0 (the first GPU, or the CPU)")
@@ -78,7 +79,6 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--overlap",
         type=float,
-        default=0.2,
         metavar="PART",
         help="of a tile that the next shares (0.2)",
     )
@@ -99,10 +99,12 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None:
-    """Look at all sources, and write what is found; `unread` gets those that cannot be read, and why."""
-    from ..inference.detector import Detector  # needs MMDetection, which takes seconds
-    from ..inference.outputs import Outputs, would_overwrite
+    """Look at all sources, and write the results; `unread` gets those that cannot be read, and why."""
+    from ..inference.by_task import predictor_of, service_of  # needs MMDetection, which takes seconds
+    from ..inference.opening import open_checkpoint
+    from ..inference.outputs import would_overwrite
     from ..inference.sources import IMAGES, VIDEOS, sources_of
+    from ..openmmlab.tasks import task_of
 
     if args.checkpoint.lower().endswith((*IMAGES, *VIDEOS)):
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before what to look at")
@@ -121,91 +123,49 @@ def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None
         raise SystemExit(f"--ids-of {args.ids_of}: there is no such file")
     if not sources:
         return
-    detector = Detector(
-        args.config,
-        args.checkpoint,
+    opened = open_checkpoint(args.checkpoint, args.config)
+    service = service_of(opened)
+    refuse_options(args, service.without, task_of(opened.config).name)
+    predictor = predictor_of(
+        opened,
         args.device,
-        score_thr=args.score_thr,
         classes=args.classes,
         batch_size=args.batch_size,
         amp=args.amp,
-        tile=args.tile,
-        overlap=args.overlap,
         tta=args.tta,
+        **given(args, OF_PREDICTOR),
     )
-    note_differences(detector.differences, "predict")
-    outputs = Outputs(out, detector.classes, not args.no_pictures, args.csv, args.crops, args.ids_of)
-    tally = Tally(Counter(), Counter())
+    note_differences(predictor.differences, "predict")
+    outputs = service.outputs(out, predictor, not args.no_pictures, args.csv, **given(args, OF_OUTPUTS))
     start = time.monotonic()
     with outputs:
         try:
-            look(detector, sources, outputs, tally, args.track, complain)
+            look(predictor, sources, outputs, complain)
         except KeyboardInterrupt:
             raise SystemExit(f"interrupted; what was found before is in {out}") from None
-    images, seconds = outputs.results.images, time.monotonic() - start
+    images, seconds = outputs.images, time.monotonic() - start
     if not images:
         outputs.discard()
         return
-    print(
-        f"{images} images in {seconds:.1f} s ({images / max(seconds, 1e-9):.1f} images/s): {tally.describe()}"
-    )
-    for note in notes_on(detector, outputs, tally):
+    rate = images / max(seconds, 1e-9)
+    print(f"{images} images in {seconds:.1f} s ({rate:.1f} images/s): {outputs.describe()}")
+    for note in outputs.notes():
         print(f"note: {note}")
     print(f"results are in {out}")
 
 
-class Tally(NamedTuple):
-    """What was found: how many of each class, and in how many images of each source as many as can be."""
-
-    classes: Counter[str]
-    full: Counter[str]
-
-    def describe(self) -> str:
-        kinds = ", ".join(f"{count} {name}" for name, count in self.classes.most_common())
-        return f"{sum(self.classes.values())} objects" + (f" ({kinds})" if kinds else "")
-
-
-def look(
-    detector: Detector,
-    sources: list[Source],
-    outputs: Outputs,
-    tally: Tally,
-    track: bool,
-    complain: Complain,
-) -> None:
-    """All sources through the detector, tracked and written, with a line of progress."""
+def look(predictor: Predictor, sources: list[Source], outputs: Outputs, complain: Complain) -> None:
+    """All sources through the network, and written, with a line of progress."""
     from ..inference.sources import frames_of
 
-    tracking = None
-    if track:
-        from ..inference.tracking import Tracking
-
-        tracking = Tracking(detector.score_thr)
     images = sum(source.kind == "image" for source in sources)
-    frames = frames_of(sources, detector.decoder, complain)
+    frames = frames_of(sources, predictor.decoder, complain)
     with tqdm(total=images or None, unit=" images", disable=None, dynamic_ncols=True) as bar:
-        for frame, found in detector.look_at(frames, complain):
+        for frame, found in predictor.look_at(frames, complain):
             if frame.number == 0 and frame.frames:
                 bar.total = (bar.total or 0) + frame.frames
-            if tracking is not None:
-                found = tracking(frame, found)
             outputs.add(frame, found)
-            tally.classes.update(found.data.get("class_name", ()))
-            if len(found) == detector.most:
-                tally.full[frame.source.name] += 1
             bar.update()
-
-
-def notes_on(detector: Detector, outputs: Outputs, tally: Tally) -> Iterator[str]:
-    """What a user may not have meant."""
-    if tally.full and detector.tile is None:
-        yield (
-            f"the config finds {detector.most} objects an image at most, which {sum(tally.full.values())} "
-            f"images reach (in {shorten(list(tally.full), 3)}): --tile finds more"
-        )
-    if outputs.results.unknown:
-        lost = shorten(list(outputs.results.unknown), 3)
-        yield f"--ids-of does not have {lost}: left out of predictions.json"
 
 
 def is_in(folder: Path, name: str) -> bool:

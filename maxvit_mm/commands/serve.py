@@ -1,4 +1,4 @@
-"""What `tools/serve.py` does: a page in the browser that shows what a trained detector finds."""
+"""What `tools/serve.py` does: a page in the browser that shows what a trained model sees."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from ..inference.libraries import need
 from ..weights import CheckpointError
-from .trained import CHECKPOINT, note_differences, take_words
+from .trained import CHECKPOINT, note_differences, refuse_options, take_words
 
 WHAT_IT_DOES = """\
-Show a page on this machine: drop an image into it, and see what a detector that tools/train.py trained finds
-in it and where it looked. Ctrl+C ends it."""
+Show a page on this machine: drop an image into it, and see what a model that tools/train.py trained makes of
+it: a detector's objects and where it looked, a segmenter's classes of pixels, a classifier's best classes.
+Ctrl+C ends it."""
+STARTS = 0.3  # where the slider does
 LOWEST = 0.05  # the score below which nobody wants to see what was found
 HOUR = 3600
 
@@ -46,7 +48,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=7860, help="port to listen at (7860)")
     parser.add_argument(
-        "--score-thr", type=float, default=0.3, metavar="SCORE", help="where the slider starts (0.3)"
+        "--score-thr", type=float, metavar="SCORE", help="of objects: where the slider starts (0.3)"
     )
     parser.add_argument("--examples", type=Path, metavar="DIR", help="a folder of images to choose from")
     parser.add_argument("--device", help="cpu, cuda or cuda:0 (the first GPU, or the CPU)")
@@ -75,7 +77,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     take_words(args, parser, "", most=0)
-    if not LOWEST <= args.score_thr <= 1:
+    if args.score_thr is not None and not LOWEST <= args.score_thr <= 1:
         parser.error(f"--score-thr is {args.score_thr}: take {LOWEST} to 1")
     if not 0 < args.port < 2**16:
         parser.error(f"--port is {args.port}: take 1 to {2**16 - 1}")
@@ -90,10 +92,12 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def serve(args: argparse.Namespace) -> None:
     """Open the checkpoint and show the page until Ctrl+C."""
-    from ..inference.detector import Detector  # needs MMDetection, which takes seconds
-    from ..inference.page.finder import Finder
+    from ..inference.by_task import predictor_of, service_of  # needs MMDetection, which takes seconds
+    from ..inference.opening import open_checkpoint
+    from ..inference.page.pages import finder_of
     from ..inference.page.serving import LOCAL, check_free, images_in, serving
     from ..inference.page.uploads import MEGABYTE, MILLION, Limits
+    from ..openmmlab.tasks import task_of
 
     examples = []
     if args.examples is not None:
@@ -105,14 +109,17 @@ def serve(args: argparse.Namespace) -> None:
     limits = Limits(int(args.max_mb * MEGABYTE), int(args.max_megapixels * MILLION))
     check_free(args.host, args.port)  # before anything is built, which takes seconds
     most = int(args.max_network_megapixels * MILLION)
-    detector = Detector(args.config, args.checkpoint, args.device, score_thr=LOWEST, most_pixels=most)
-    note_differences(detector.differences, "show the page")
-    finder = Finder(detector, limits)
+    opened = open_checkpoint(args.checkpoint, args.config)
+    without = service_of(opened).without
+    refuse_options(args, without, task_of(opened.config).name)
+    lowest = {} if "score_thr" in without else {"score_thr": LOWEST}
+    predictor = predictor_of(opened, args.device, most_pixels=most, **lowest)
+    note_differences(predictor.differences, "show the page")
+    finder = finder_of(predictor, limits)
+    score = STARTS if args.score_thr is None else args.score_thr
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the page as Ctrl+C does
     try:
-        with serving(
-            finder, args.host, args.port, args.score_thr, args.queue, examples, args.name
-        ) as address:
+        with serving(finder, args.host, args.port, score, args.queue, examples, args.name) as address:
             print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
             if args.host not in LOCAL:
                 everybody = f"everybody who reaches this machine at {args.host} can use it"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..inference.exporting.reading import is_onnx, onnx_model
+from ..inference.exporting.reading import is_onnx
+from ..inference.exporting.running import onnx_model
 from ..openmmlab.class_names import difference
 from ..openmmlab.config_checks import require_checkpoint, require_data
 from ..openmmlab.differing import differences
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         task.draw_test(cfg, args.show, folder, args.wait_time)
     exported = is_onnx(args.checkpoint)  # and deployed before it was written
     if exported:
-        cfg.model = onnx_model(args.checkpoint, cfg.model)
+        cfg.model = onnx_model(args.checkpoint, cfg)
     if args.tta:
         use_tta(cfg, task)
     if args.deploy or exported:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..openmmlab.hardware import is_first_process
 
@@ -28,6 +29,20 @@ def take_words(args: argparse.Namespace, parser: argparse.ArgumentParser, then: 
 def is_config(word: str) -> bool:
     """Whether the first word is a config: one of ours may be called by its name alone."""
     return word.endswith(CONFIGS) or not (Path(word).suffix or Path(word).exists() or "://" in word)
+
+
+def given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:
+    """The options of some names that a user gave."""
+    values = {name: getattr(args, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
+
+
+def refuse_options(args: argparse.Namespace, without: Collection[str], task: str) -> None:
+    """Refuse options that mean nothing for a task."""
+    odd = [f"--{name.replace('_', '-')}" for name in given(args, sorted(without))]
+    if odd:
+        it = "it" if len(odd) == 1 else "them"
+        raise SystemExit(f"the checkpoint is for {task}, which has no {' and no '.join(odd)}: leave {it} out")
 
 
 def note_differences(differences: Sequence[str], doing: str) -> None:

@@ -1,4 +1,4 @@
-"""Maps of where a detector looked, drawn over the image: the place, a scale of colours and words."""
+"""Maps of where a model looked, drawn over the image: the place, a scale of colours and words."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from .evidence import Found
 from .explaining import GRADIENTS, Map, Place
-from .looking import Found
 
 ACROSS = 4  # panels in a row, at most
 SIDE = 3.4  # inches of a panel
@@ -28,7 +28,7 @@ def picture(image: np.ndarray, at: Place, maps: Sequence[Map], title: str) -> Fi
 
     Args:
         image: [height, width, 3] in BGR.
-        at: the place that looks: a point, or an object, whose box is drawn.
+        at: the place that looks: a point, or what was found, whose box or outline is drawn.
         title: over all.
     """
     panels = len(maps) + 1
@@ -68,13 +68,14 @@ def draw_map(figure: Figure, axes: Axes, each: Map) -> None:
     strength = FAINTEST + (STRONGEST - FAINTEST) * np.clip(values / end, 0, 1)
     limits = axes.get_xlim(), axes.get_ylim()
     rows, columns = values.shape
+    left, top = each.corner
     drawn = axes.imshow(
         values,
         cmap="inferno",
         vmin=0,
         vmax=end,
         alpha=strength,
-        extent=(0, columns * each.cell[0], rows * each.cell[1], 0),
+        extent=(left, left + columns * each.cell[0], top + rows * each.cell[1], top),
         interpolation="nearest",
     )
     axes.set(xlim=limits[0], ylim=limits[1])
@@ -87,9 +88,12 @@ def draw_map(figure: Figure, axes: Axes, each: Map) -> None:
 
 
 def mark(axes: Axes, at: Place) -> None:
-    """A ring around a point, or an object's box; white on black, to be seen on anything."""
+    """A ring around a point, a box, or an outline; white on black, to be seen on anything."""
     for colour, width in (("black", 3.5), ("white", 1.5)):
-        if isinstance(at, Found):
+        if isinstance(at, Found) and at.pixels is not None:
+            y, x = (np.arange(side) + 0.5 for side in at.pixels.shape)
+            axes.contour(x, y, at.pixels, levels=[0.5], colors=colour, linewidths=width)
+        elif isinstance(at, Found):
             left, top, right, bottom = at.box
             box = Rectangle(
                 (left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=width

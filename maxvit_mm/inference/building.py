@@ -1,15 +1,15 @@
-"""A trained detector and its test pipeline, built from a config and a checkpoint, without a data set."""
+"""A trained model and its test pipeline, built from a config and a checkpoint, without a data set."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from mmcv.transforms import Compose
+from mmcv.transforms import Compose, LoadAnnotations
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TRANSFORMS
 
 from ..openmmlab.backbone import MaxViT
 from ..openmmlab.quiet import quiet_libraries
@@ -30,7 +30,7 @@ def device_of(name: str | None) -> torch.device:
 def build_detector(
     cfg: Config, source: str, checkpoint: dict[str, Any], score_thr: float, tta: bool, deploy: bool
 ) -> BaseModel:
-    """The detector of a config with all weights of a checkpoint, in eval mode, on the CPU.
+    """The model of a config with all weights of a checkpoint, in eval mode, on the CPU.
 
     Args:
         checkpoint: what was loaded from `source`.
@@ -43,8 +43,12 @@ def build_detector(
     """
     enter_scope(cfg)
     raise_thresholds(cfg.model.get("test_cfg"), score_thr)
+    if cfg.get("data_preprocessor"):  # as MMEngine's runner has it, for MMPretrain
+        cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
     if cfg.model.get("backbone"):
         cfg.model.backbone.init_cfg = None  # the checkpoint's weights follow
+    if cfg.model.get("pretrained"):
+        cfg.model.pretrained = None
     with quiet_libraries():
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
     load_detector(model, source, checkpoint)
@@ -58,12 +62,18 @@ def build_detector(
 
 def pipeline_of(cfg: Config, tta: bool) -> Compose:
     """The config's own test pipeline for images that are decoded already, without annotations."""
-    steps = [step for step in get_test_pipeline_cfg(cfg) if "LoadAnnotations" not in str(step["type"])]
+    enter_scope(cfg)
+    steps = [step for step in get_test_pipeline_cfg(cfg) if not reads_truth(step["type"])]
     if tta:
         steps = [*task_of(cfg).tta_pipeline(cfg, steps)]
-    enter_scope(cfg)
     steps[0] = {**steps[0], "type": "mmdet.LoadImageFromNDArray"}
     return Compose(steps)
+
+
+def reads_truth(kind: str | type) -> bool:
+    """Whether a step of a pipeline, by its type, reads annotations: boxes, masks or label images."""
+    step = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(step, type) and issubclass(step, LoadAnnotations)
 
 
 def raise_thresholds(test_cfg: Any, score_thr: float) -> None:

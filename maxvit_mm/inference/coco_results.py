@@ -81,10 +81,7 @@ class CocoResults:
                 self.unknown[name] = None
                 return
             number = known
-        entry = {"id": number, "file_name": name, "width": width, "height": height}
-        if frame.number is not None:
-            entry["frame_id"] = frame.number
-        write(self.entries, entry, self.images == 1)
+        write(self.entries, {"id": number, **about_image(frame)}, self.images == 1)
         for i in range(len(found)):
             self.found += 1
             about = self.annotation(found, i, height, width)
@@ -105,6 +102,12 @@ class CocoResults:
         if found.tracker_id is not None and found.tracker_id[i] >= 0:
             about["track_id"] = int(found.tracker_id[i])
         return about
+
+
+def about_image(frame: Frame) -> dict[str, Any]:
+    height, width = frame.image.shape[:2]
+    about: dict[str, Any] = {"file_name": str(frame.source.place), "width": width, "height": height}
+    return about if frame.number is None else {**about, "frame_id": frame.number}
 
 
 def write(file: Any, entry: dict[str, Any], is_first: bool) -> None:

@@ -1,4 +1,4 @@
-"""Where a detector looked: maps over an image, for a place of it or for an object found in it."""
+"""Where a model looked: maps over an image, for a place of it or for what was found in it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..network.variants import STRIDES
 from .attention import SeenBlock, at_cells
+from .evidence import Found
 from .gradients import area_of
-from .looking import Found, Looked, Looker
+from .looking import Looked, Looker
 from .rollout import rollout
 
-GRADIENTS = ("gradient", "local")  # of an object's score
+GRADIENTS = ("gradient", "local")  # of the score of what was found
 KINDS = ("block", "grid", "rollout", "stages", "gradient", "local", "field")
-Place = tuple[float, float] | Found  # (x, y) in the image's pixels, or an object, which means its box
+Place = tuple[float, float] | Found  # (x, y) in the image's pixels, or what was found
 
 
 class Map(NamedTuple):
@@ -26,13 +28,15 @@ class Map(NamedTuple):
         kind: one of `KINDS`.
         title: what it shows, in words.
         values: [rows, columns], from 0 on.
-        cell: width and height of a value, in the image's pixels; the first is at the image's corner.
+        cell: width and height of a value, in the image's pixels.
+        corner: left and top of the first value, likewise: where what the network sees of the image begins.
     """
 
     kind: str
     title: str
     values: np.ndarray
     cell: tuple[float, float]
+    corner: tuple[float, float] = (0.0, 0.0)
 
 
 def explain(
@@ -44,12 +48,12 @@ def explain(
     block: int = -1,
     head: int | None = None,
 ) -> list[Map]:
-    """Maps of where a detector looked from a place, or on average from the cells of an object's box.
+    """Maps of where a model looked from a place, or on average from the cells of what was found.
 
     Args:
         kinds: of `KINDS`. 'block' and 'grid' are one block's attention, in its windows and in its grid;
             'rollout' goes through all blocks of a stage, 'stages' through all up to it; 'gradient' and
-            'local' are an object's Grad-CAM and HiResCAM on the stage's map; 'field' is the stage's
+            'local' are Grad-CAM and HiResCAM of what was found, on the stage's map; 'field' is the stage's
             effective receptive field.
         stage, block: of whose layers, from 0.
         head: of the attention of one block, from 0; without it, their mean.
@@ -77,7 +81,7 @@ def explain(
             title = f"Attention rolled out through {through}\n{reached(values)}"
         elif kind in GRADIENTS:
             if not isinstance(at, Found):
-                raise ValueError("a gradient map explains a score: choose a found object, not a place")
+                raise ValueError("a gradient map explains a score: choose what was found, not a place")
             values = looker.gradient(looked, at, stage, whole_map=kind == "gradient")[None]
             name = "Grad-CAM" if kind == "gradient" else "HiResCAM"
             title = f"{name}: what raised the score\nin the map of stage {stage + 1}"
@@ -86,31 +90,47 @@ def explain(
             title = f"Effective receptive field of stage {stage + 1}\n"
             title += f"half of it lies in {area_of(0.5, values):.1%} of the image"
         cell = (stride / looked.scale[0], stride / looked.scale[1])
-        made.append(Map(kind, title, values[0].float().cpu().numpy(), cell))
+        corner = (looked.offset[0] / looked.scale[0], looked.offset[1] / looked.scale[1])
+        made.append(Map(kind, title, values[0].float().cpu().numpy(), cell, corner))
     return made
 
 
 def weights_of(looked: Looked, at: Place, stage: int) -> Tensor:
-    """Of the cells of a stage's map that look: the one at a place, or those in an object's box, all alike.
+    """Of the cells of a stage's map that look: the one at a place, or those of what was found.
+
+    Cells in a box are all alike; of pixels, a cell counts as many as it has.
 
     Raises:
-        ValueError: for a place outside the image.
+        ValueError: for a place outside the image, or outside what the network sees of it.
     """
     qkv = looked.stages[stage][-1].grid.qkv
     _, height, width, _ = qkv.shape
     across, down = (scale / STRIDES[stage] for scale in looked.scale)
+    left_out, top_out = (cut / STRIDES[stage] for cut in looked.offset)
     if not isinstance(at, Found):
         x, y = at
         if not (0 <= x < looked.image.shape[1] and 0 <= y < looked.image.shape[0]):
             size = f"{looked.image.shape[1]}x{looked.image.shape[0]}"
             raise ValueError(f"({x:g}, {y:g}) is outside the image, of {size} pixels (width x height)")
-        return at_cells([cell_at(x * across, y * down, width, height)], height, width).to(qkv)
+        if not (left_out <= x * across <= width + left_out and top_out <= y * down <= height + top_out):
+            raise ValueError(f"({x:g}, {y:g}) is outside the part of the image that the network sees")
+        cell = cell_at(x * across - left_out, y * down - top_out, width, height)
+        return at_cells([cell], height, width).to(qkv)
+    if at.pixels is not None:
+        y, x = (places + 0.5 for places in np.nonzero(at.pixels))
+        rows = np.clip((y * down - top_out).astype(int), 0, height - 1)
+        columns = np.clip((x * across - left_out).astype(int), 0, width - 1)
+        counts = np.bincount(rows * width + columns, minlength=height * width) / len(rows)
+        return torch.from_numpy(counts).reshape(1, height, width).to(qkv)
     left, top, right, bottom = at.box
-    rows = [row for row in range(height) if top * down <= row + 0.5 <= bottom * down]
-    columns = [column for column in range(width) if left * across <= column + 0.5 <= right * across]
+    rows = [row for row in range(height) if top * down <= row + top_out + 0.5 <= bottom * down]
+    columns = [
+        column for column in range(width) if left * across <= column + left_out + 0.5 <= right * across
+    ]
     inside = [(row, column) for row in rows for column in columns]
     x, y = at.centre
-    return at_cells(inside or [cell_at(x * across, y * down, width, height)], height, width).to(qkv)
+    middle = cell_at(x * across - left_out, y * down - top_out, width, height)
+    return at_cells(inside or [middle], height, width).to(qkv)
 
 
 def cell_at(x: float, y: float, width: int, height: int) -> tuple[int, int]:

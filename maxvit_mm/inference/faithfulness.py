@@ -1,7 +1,8 @@
-"""Whether maps show what a detector needs: pixels are taken away, or put back, in a map's order.
+"""Whether maps show what a model needs: pixels are taken away, or put back, in a map's order.
 
 Deletion and insertion are those of RISE (Petsiuk et al., arXiv 1806.07421); the score of an object that may
 move, change or vanish is that of D-RISE (arXiv 2006.03204) without masks: overlap times the class's score.
+That of a region is its class's mean probability over its pixels, that of a class its probability.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from mmdet.structures.bbox import bbox_overlaps
-from mmengine.dataset import pseudo_collate
 
+from .evidence import Found, result_of
 from .explaining import KINDS, Map, explain
-from .looking import Found, Looked, Looker
+from .looking import Looked, Looker
 
 STEPS = 10
 BASELINES = ("random", "centre of the image", "centre of the box")
@@ -62,36 +62,33 @@ def faithfulness_of(
     return Faithfulness(*curves)
 
 
-def score_again(looker: Looker, found: Found) -> Callable[[np.ndarray], float]:
-    """How well an object is still found in a changed image: the best overlap times score of its class."""
+def score_again(looker: Looker, looked: Looked, found: Found) -> Callable[[np.ndarray], float]:
+    """How much of what was found a changed image still holds; see `Evidence.again`."""
 
     def score_of(image: np.ndarray) -> float:
         with torch.no_grad():
-            sample = looker.model.test_step(pseudo_collate([looker.prepare(image)]))[0]
-        instances = sample.pred_instances
-        alike = instances[instances.labels == found.label]
-        if len(alike) == 0:
-            return 0.0
-        boxes = alike.bboxes.reshape(-1, 4)
-        overlap = bbox_overlaps(boxes, boxes.new_tensor([found.box]))[:, 0]
-        return float((overlap * alike.scores).max())
+            return looked.evidence.again(result_of(looker.model, looker.prepare(image)), found)
 
     return score_of
 
 
 def over_pixels(each: Map, height: int, width: int) -> np.ndarray:
-    """A map between the middles of its cells, for each pixel of an image."""
-    across = (np.arange(width, dtype=np.float32) + 0.5) / each.cell[0] - 0.5
-    down = (np.arange(height, dtype=np.float32) + 0.5) / each.cell[1] - 0.5
+    """A map between the middles of its cells, for each pixel of an image; -1 where the network sees none."""
+    left, top = each.corner
+    across = (np.arange(width, dtype=np.float32) + 0.5 - left) / each.cell[0] - 0.5
+    down = (np.arange(height, dtype=np.float32) + 0.5 - top) / each.cell[1] - 0.5
     x, y = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
     values = each.values.astype(np.float32)
-    return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rows, columns = values.shape
+    seen = (x >= -0.5) & (x <= columns - 0.5) & (y >= -0.5) & (y <= rows - 0.5)
+    pixels = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.where(seen, pixels, -1)
 
 
 def compare(
     looker: Looker, looked: Looked, found: Found, stage: int, kinds: Sequence[str] = KINDS, seed: int = 0
 ) -> dict[str, Faithfulness]:
-    """How faithful each kind of map is for an object, and three maps that know nothing of the network.
+    """How faithful each kind of map is for what was found, and three maps that know nothing of the network.
 
     'random' has random cells as large as the stage's; the others are the nearness to a centre.
     """
@@ -104,7 +101,7 @@ def compare(
     y, x = np.mgrid[:height, :width] + 0.5
     for name, (left, up) in zip(BASELINES[1:], ((width / 2, height / 2), found.centre), strict=True):
         importance[name] = -np.hypot(x - left, y - up)
-    score_of = score_again(looker, found)
+    score_of = score_again(looker, looked, found)
     return {name: faithfulness_of(each, looked.image, score_of) for name, each in importance.items()}
 
 

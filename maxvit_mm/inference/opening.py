@@ -17,14 +17,16 @@ from ..openmmlab.loaders import decoder_of
 from ..openmmlab.own_config import config_of_checkpoint
 from ..openmmlab.shipped_configs import find_config
 from ..openmmlab.task_packages import read_config
+from ..openmmlab.tasks import enter_scope
 from ..weights import CheckpointError
 from .building import build_detector
-from .exporting.reading import build_onnx, is_onnx
+from .exporting.reading import is_onnx
+from .exporting.running import build_onnx
 from .known_classes import Classes, classes_for
 
 
 class Opened(NamedTuple):
-    """What a checkpoint says of the detector that it holds.
+    """What a checkpoint says of the model that it holds.
 
     Attributes:
         source: the file, as it was named.
@@ -43,7 +45,7 @@ class Opened(NamedTuple):
     differences: Sequence[str]
 
     def build(self, score_thr: float = 0.0, tta: bool = False, deploy: bool = False) -> BaseModel:
-        """The detector with its weights, in evaluation mode, on the CPU; see `build_detector`.
+        """The model with its weights, in evaluation mode, on the CPU; see `build_detector`.
 
         Of an ONNX file, one that ONNX Runtime runs, with the `score_thr` that it was exported with.
         """
@@ -66,6 +68,7 @@ def open_checkpoint(checkpoint: str | Path, config: str | Path | Config | None =
     source = str(checkpoint)
     loaded = CheckpointLoader.load_checkpoint(source, map_location="cpu", logger="silent")
     cfg = config_for(config, source, loaded)
+    enter_scope(cfg)  # where its data set is looked up
     classes = classes_for(cfg, source, loaded, is_own=config is None)
     decoder = decoder_of(Config(dict(test_dataloader=cfg.get("test_dataloader"))))
     others = [] if config is None else from_own(cfg, source, loaded)

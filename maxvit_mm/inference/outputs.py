@@ -1,70 +1,68 @@
-"""Where what was found goes: pictures, videos, crops, tables, one folder for all."""
+"""Where results go: pictures, videos, tables, one folder for all."""
 
 from __future__ import annotations
 
 import csv
-import time
-from contextlib import ExitStack, suppress
-from fractions import Fraction
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any, ClassVar, Generic, TypeVar
 
-import av
 import cv2
 import numpy as np
-import supervision as sv
 
-from .coco_results import CocoResults
 from .known_classes import Classes
-from .pictures import Drawing
 from .sources import Frame, Source
+from .videos import VideoFile
 
 RESULTS = "predictions.json"
 TABLE = "predictions.csv"
-CROPS = "crops"
 WRITES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-COLUMNS = ("file", "frame", "class", "score", "x", "y", "width", "height", "track")
+Result = TypeVar("Result")
 
 
-class Outputs:
-    """Writes what was found into a folder: `with Outputs(...) as outputs: outputs.add(frame, found)`.
+class Outputs(ABC, Generic[Result]):
+    """Writes results into a folder: `with ... as outputs: outputs.add(frame, found)`. A task has its own.
 
     Args:
         folder: made where it is not there.
-        pictures: draw pictures and videos.
+        draw: makes pictures, of which videos are made; None where there are to be none.
         table: write `predictions.csv`.
-        crops: cut out each object, into `crops/CLASS/`.
-        numbering: see `CocoResults`.
+
+    Attributes:
+        columns: of the table.
+        results: `predictions.json`, which grows as images are looked at.
+        images: how many were added.
     """
+
+    columns: ClassVar[Sequence[str]]
+    results: AbstractContextManager[Any]
 
     def __init__(
         self,
         folder: Path,
         classes: Classes,
-        pictures: bool = True,
+        draw: Callable[[np.ndarray, Result], np.ndarray] | None,
         table: bool = False,
-        crops: bool = False,
-        numbering: Path | None = None,
     ):
-        self.folder = folder
-        self.classes = classes
-        self.draw = Drawing(classes) if pictures else None
-        self.crops = crops
-        self.results = CocoResults(folder / RESULTS, classes, numbering)
+        self.folder, self.classes, self.draw = folder, classes, draw
         self.with_table = table
+        self.images = 0
         self.places: dict[Source, Path] = {}
         self.taken: set[Path] = set()
         self.video: VideoFile | None = None
         self.source: Source | None = None
         self.stack = ExitStack()
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> Outputs[Result]:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.stack.enter_context(self.results)
         if self.with_table:
             file = self.stack.enter_context((self.folder / TABLE).open("w", newline="", encoding="utf-8"))
             self.table = csv.writer(file)
-            self.table.writerow(COLUMNS)
+            self.table.writerow(self.columns)
         return self
 
     def __exit__(
@@ -80,8 +78,8 @@ class Outputs:
         with suppress(OSError):  # something of the user's is in it
             self.folder.rmdir()
 
-    def add(self, frame: Frame, found: sv.Detections) -> None:
-        """One image, or one frame of a video, and what was found in it.
+    def add(self, frame: Frame, found: Result) -> None:
+        """One image, or one frame of a video, and its result.
 
         Raises:
             OSError: where it cannot be written.
@@ -90,11 +88,11 @@ class Outputs:
             self.finish_video()
             self.source = frame.source
             self.place = self.place_of(frame.source)
-        self.results.add(frame, found)
+        self.images += 1
+        self.record(frame, found)
         if self.with_table:
-            self.table.writerows(rows(frame, found))
-        if self.crops:
-            self.cut_out(frame, found)
+            where = [str(frame.source.place), "" if frame.number is None else frame.number]
+            self.table.writerows([*where, *row] for row in self.rows(frame, found))
         if self.draw is None:
             return
         picture = self.draw(frame.image, found)
@@ -105,6 +103,22 @@ class Outputs:
                 self.video = VideoFile(self.place, picture, frame)
             self.video.add(picture)
 
+    @abstractmethod
+    def record(self, frame: Frame, found: Result) -> None:
+        """Write a result into `results`, and into what files the task has besides."""
+
+    @abstractmethod
+    def rows(self, frame: Frame, found: Result) -> Sequence[Sequence[object]]:
+        """Lines of the table, without `columns`' file and frame."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """All that was added, in words."""
+
+    def notes(self) -> Iterator[str]:
+        """What a user may not have meant."""
+        yield from ()
+
     def place_of(self, source: Source) -> Path:
         """The file for a source, which no other source has."""
         place = self.folder / source.place
@@ -112,71 +126,20 @@ class Outputs:
             place = place.with_suffix(".mp4")
         elif place.suffix.lower() not in WRITES:
             place = place.with_suffix(".png")
+        return self.free(place)
+
+    def free(self, place: Path) -> Path:
+        """A place, or one like it that was not taken before."""
         free, number = place, 2
         while free in self.taken:
             free, number = place.with_stem(f"{place.stem}_{number}"), number + 1
         self.taken.add(free)
         return free
 
-    def cut_out(self, frame: Frame, found: sv.Detections) -> None:
-        suffix = ".jpg" if frame.number is not None else self.place.suffix
-        stem = self.place.relative_to(self.folder).with_suffix("").as_posix().replace("/", "_")
-        stem += "" if frame.number is None else f"_{frame.number}"
-        for i, name in enumerate(found.data.get("class_name", ())):
-            crop = sv.crop_image(frame.image, found.xyxy[i])
-            if crop.size:
-                save(self.folder / CROPS / safe_name(str(name)) / f"{stem}_{i}{suffix}", crop)
-
     def finish_video(self) -> None:
         if self.video is not None:
             self.video.close()
             self.video = None
-
-
-class VideoFile:
-    """An .mp4 file of pictures of one size, at the rate of the video they come from.
-
-    Of a camera or a stream a picture has the time at which it came, since some may have been passed over.
-    """
-
-    def __init__(self, path: Path, picture: np.ndarray, frame: Frame):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.container = av.open(str(path), "w")
-        rate = Fraction(frame.rate).limit_denominator(1001)
-        has_h264 = "libx264" in av.codecs_available  # which browsers and telephones show
-        self.stream = self.container.add_stream("libx264" if has_h264 else "mpeg4", rate=rate)
-        self.height, self.width = (side // 2 * 2 for side in picture.shape[:2])  # H.264 has no odd sides
-        self.stream.width, self.stream.height, self.stream.pix_fmt = self.width, self.height, "yuv420p"
-        self.stream.options = {"crf": "20", "preset": "veryfast"} if has_h264 else {}
-        self.rate = float(rate)
-        self.is_live = frame.source.kind == "stream"
-        self.start = time.monotonic()
-        self.last = -1
-
-    def add(self, picture: np.ndarray) -> None:
-        if picture.shape[0] < self.height or picture.shape[1] < self.width:  # a stream that changes its size
-            picture = cv2.resize(picture, (self.width, self.height))
-        picture = np.ascontiguousarray(picture[: self.height, : self.width])
-        now = round((time.monotonic() - self.start) * self.rate) if self.is_live else self.last + 1
-        image = av.VideoFrame.from_ndarray(picture, format="bgr24")
-        image.pts = self.last = max(now, self.last + 1)
-        self.container.mux(self.stream.encode(image))
-
-    def close(self) -> None:
-        self.container.mux(self.stream.encode())
-        self.container.close()
-
-
-def rows(frame: Frame, found: sv.Detections) -> list[list[object]]:
-    """A line for each object: see COLUMNS; x and y are the left and the top of its box, in pixels."""
-    lines = []
-    for i, (x1, y1, x2, y2) in enumerate(found.xyxy.tolist()):
-        box = [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
-        track = "" if found.tracker_id is None or found.tracker_id[i] < 0 else int(found.tracker_id[i])
-        score = round(float(np.asarray(found.confidence)[i]), 5)
-        where = [str(frame.source.place), "" if frame.number is None else frame.number]
-        lines.append([*where, found.data["class_name"][i], score, *box, track])
-    return lines
 
 
 def save(path: Path, picture: np.ndarray) -> None:

@@ -39,7 +39,7 @@ class Drawing:
         picture, found = enlarged(image, found)
         height, width = picture.shape[:2]
         side = (height * width) ** 0.5
-        letters = max(SMALLEST_TEXT, round(TEXT * side))
+        letters = letters_of(picture)
         line = max(1, round(min(LINE * side, LINE_OF_OBJECT * smallest_side(found))))
         lookup, palette = self.colouring(found)
         if found.mask is not None:
@@ -93,15 +93,28 @@ def enlargement(height: int, width: int) -> int:
 
 def enlarged(image: np.ndarray, found: sv.Detections) -> tuple[np.ndarray, sv.Detections]:
     """A copy of the image, where it is small a larger one, and what was found in its pixels."""
+    picture, times = larger(image)
+    if times > 1:
+        found = found.select(slice(None))
+        found.xyxy = found.xyxy * times
+        if found.mask is not None:
+            found.mask = found.mask.resize(picture.shape[:2])
+    return picture, found
+
+
+def larger(image: np.ndarray) -> tuple[np.ndarray, int]:
+    """A copy of the image, where it is small a larger one, and how many times as large."""
     height, width = image.shape[:2]
     times = enlargement(height, width)
     if times == 1:
-        return image.copy(), found
-    found = found.select(slice(None))
-    found.xyxy = found.xyxy * times
-    if found.mask is not None:
-        found.mask = found.mask.resize((height * times, width * times))
-    return cv2.resize(image, (width * times, height * times), interpolation=cv2.INTER_CUBIC), found
+        return image.copy(), 1
+    return cv2.resize(image, (width * times, height * times), interpolation=cv2.INTER_CUBIC), times
+
+
+def letters_of(picture: np.ndarray) -> int:
+    """The height of letters that fit a picture, in pixels."""
+    height, width = picture.shape[:2]
+    return max(SMALLEST_TEXT, round(TEXT * (height * width) ** 0.5))
 
 
 def smallest_side(found: sv.Detections) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import ceil
 from typing import NamedTuple, cast
 
@@ -80,6 +80,29 @@ def joined(tiles: Sequence[Tile], found: Sequence[sv.Detections], shape: tuple[i
         masks = cast(CompactMask, every.mask)
         result.mask = CompactMask.merge([united(masks, group) for group in groups.values()])
     return result.select(np.argsort(-scores[best], kind="stable"))
+
+
+def joined_maps(tiles: Sequence[Tile], maps: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """The label maps [height, width] of tiles as that of the whole image, of `shape`.
+
+    At a tile's edge the network sees least around a pixel, so tiles meet in the middle of what both see.
+    """
+    across = cuts_of({(tile.left, tile.right) for tile in tiles})
+    down = cuts_of({(tile.top, tile.bottom) for tile in tiles})
+    whole = np.empty(shape, maps[0].dtype)
+    for (left, top, *_), part in zip(tiles, maps, strict=True):
+        x1, x2 = across[left]
+        y1, y2 = down[top]
+        whole[y1:y2, x1:x2] = part[y1 - top : y2 - top, x1 - left : x2 - left]
+    return whole
+
+
+def cuts_of(sides: set[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """For each tile along an axis, by its start, where its own part begins and ends."""
+    ordered = sorted(sides)
+    cuts = [(start + end) // 2 for (_, end), (start, _) in pairwise(ordered)]
+    ends = [ordered[0][0], *cuts, ordered[-1][1]]
+    return {start: own for (start, _), own in zip(ordered, pairwise(ends), strict=True)}
 
 
 def shifted(found: sv.Detections, tile: Tile, shape: tuple[int, int]) -> sv.Detections:

@@ -11,6 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .partition import Partition, over_groups
+from .places import bias as bias_of_unknown
+from .places import is_unknown
 from .relative_bias import at_least_fp32, relative_bias, resize_table, table_shape
 from .stochastic_depth import StochasticDepth
 from .twins import Layer, has_fast_twin
@@ -41,7 +43,9 @@ class PartitionAttention(Layer):
     @has_fast_twin
     def attend(self, qkv: Tensor, size: tuple[int, int]) -> Tensor:
         """Queries, keys and values, [b, height, width, 3 * width of the stage], to their attention."""
-        table = resize_table(self.relative_position_bias_table, size)
+        table: Tensor = self.relative_position_bias_table
+        if not is_unknown(*size):
+            table = resize_table(table, size)
         return over_groups(partial(attention, table), qkv, self.partition, size)
 
 
@@ -49,7 +53,7 @@ def attention(table: Tensor, qkv: Tensor, h: int, w: int, there: Tensor | None =
     """`softmax(q k' / sqrt(d) + bias) v` in groups of `h x w`, in fp32 where the rest is in less.
 
     Args:
-        table: [heads, 2P - 1, 2Q - 1], for the partition.
+        table: [heads, 2P - 1, 2Q - 1], for the partition; of one of unknown size, as it is stored.
         qkv: [groups, h * w, 3 * heads * d].
         there: [groups, h * w], which places hold a token, where not all do.
 
@@ -57,7 +61,8 @@ def attention(table: Tensor, qkv: Tensor, h: int, w: int, there: Tensor | None =
         [groups, h * w, heads * d], in the precision of `qkv`.
     """
     q, k, v = rearrange(at_least_fp32(qkv), "g n (qkv m d) -> qkv g m n d", qkv=3, m=len(table))
-    bias = relative_bias(table, h, w).to(q.dtype)
+    read = bias_of_unknown if is_unknown(h, w) else relative_bias
+    bias = read(table, h, w).to(q.dtype)
     if there is not None:
         # Written out, as graphs have it. A place without a token is seen by none.
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias

@@ -23,8 +23,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .places import cut, join
-from .twins import is_exporting
+from .places import cut, is_unknown, join
 
 
 class Block:
@@ -93,7 +92,7 @@ def over_groups(
     Returns:
         a map of the same height and width.
     """
-    if any(isinstance(length, torch.SymInt) for length in x.shape[1:3]) and is_exporting():
+    if is_unknown(*x.shape[1:3]):
         groups, there = cut(x, partition is Grid, *size)
         return join(function(groups, *size, there), x, partition is Grid, *size)
 

@@ -3,6 +3,7 @@
 An exporter writes one graph for all sizes, and an axis of unknown length cannot be split by its length, as
 `partition` does. Here every group has as many places as the partition, and `there` tells which of them hold a
 token. To a compiler, each of the two is one operator, which need not reason about how many groups there are.
+A partition that follows the size is unknown as well, and so is the bias that it reads: a third operator.
 """
 
 from __future__ import annotations
@@ -12,11 +13,19 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from .relative_bias import at_least_fp32, relative_bias, resize_table
+from .twins import is_exporting
+
 # By whether the partition is a grid: the axes of a map that was filled up, and those of its groups.
 CUTS = {
     False: ("b (i h) (j w) c -> (b i j) (h w) c", "(b i j) (h w) c -> b (i h) (j w) c"),
     True: ("b (h i) (w j) c -> (b i j) (h w) c", "(b i j) (h w) c -> b (h i) (w j) c"),
 }
+
+
+def is_unknown(*lengths: int | torch.SymInt) -> bool:
+    """Whether some of the lengths are an exporter's symbols."""
+    return any(isinstance(length, torch.SymInt) for length in lengths) and is_exporting()
 
 
 @torch.library.custom_op("maxvit_mm::cut", mutates_args=())
@@ -51,3 +60,14 @@ def join(groups: Tensor, x: Tensor, grid: bool, h: int, w: int) -> Tensor:
 @join.register_fake
 def _(groups: Tensor, x: Tensor, grid: bool, h: int, w: int) -> Tensor:
     return groups.new_empty(*x.shape[:3], groups.shape[-1])
+
+
+@torch.library.custom_op("maxvit_mm::bias", mutates_args=())
+def bias(table: Tensor, h: int, w: int) -> Tensor:
+    """The bias of a partition of unknown size, `[heads, h * w, h * w]`, read from a table of any size."""
+    return relative_bias(resize_table(table, (h, w)), h, w).contiguous()
+
+
+@bias.register_fake
+def _(table: Tensor, h: int, w: int) -> Tensor:
+    return table.new_empty(table.shape[0], h * w, h * w, dtype=at_least_fp32(table).dtype)

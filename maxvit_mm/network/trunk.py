@@ -146,7 +146,8 @@ class Trunk(Layer):
         """The partition size, down and across, for images of `height x width` pixels."""
         if isinstance(self.partition_size, int):
             return self.partition_size, self.partition_size
-        return -(-height // STRIDES[-1]), -(-width // STRIDES[-1])
+        # Up, and without a negative number, whose quotient exporters round to zero.
+        return (height + STRIDES[-1] - 1) // STRIDES[-1], (width + STRIDES[-1] - 1) // STRIDES[-1]
 
 
 def initialise(module: nn.Module) -> None:

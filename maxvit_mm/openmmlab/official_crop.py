@@ -21,17 +21,23 @@ normalised by the mean and deviation that the checkpoint states.
 
 def preprocess(image: np.ndarray, size: int, trained_size: int, margin: int = CROP_MARGIN) -> np.ndarray:
     """[height, width, 3] in any size -> [size, size, 3], cropped or squashed as `PREPROCESSING` says."""
+    return mmcv.imresize(cropped(image, trained_size, margin), (size, size), interpolation="bicubic")
+
+
+def cropped(image: np.ndarray, trained_size: int, margin: int = CROP_MARGIN) -> np.ndarray:
+    """The part of an image that is then resized: of weights for small ones the central square, else all."""
     if trained_size <= CROPPED_SIZE:
         height, width = image.shape[:2]
         side = int(min(height, width) * trained_size / (trained_size + margin))
         top, left = (height - side + 1) // 2, (width - side + 1) // 2
         image = image[top : top + side, left : left + side]
-    return mmcv.imresize(image, (size, size), interpolation="bicubic")
+    return image
 
 
 @TRANSFORMS.register_module()
 class MaxViTCrop(BaseTransform):
-    """`preprocess` as a step of a pipeline: 'img' becomes a square, and 'img_shape' its size.
+    """`preprocess` as a step of a pipeline: 'img' becomes a square, 'img_shape' its size, and 'scale_factor'
+    pixels of it for one of the image, across and down.
 
     Args:
         size: pixels along a side, in the network.
@@ -46,8 +52,10 @@ class MaxViTCrop(BaseTransform):
         self.margin = margin
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        height, width = cropped(results["img"], self.trained_size, self.margin).shape[:2]
         results["img"] = preprocess(results["img"], self.size, self.trained_size, self.margin)
         results["img_shape"] = results["img"].shape[:2]
+        results["scale_factor"] = (self.size / width, self.size / height)
         return results
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 pytest.importorskip("playwright", reason="no Playwright: pip install playwright")
 
 from playwright.sync_api import Error, sync_playwright
-from runs import finder_of, free_port
+from runs import finder_after, free_port
 
 from maxvit_mm.inference.page.serving import images_in, serving
 from maxvit_mm.inference.page.uploads import MEGABYTE, Limits
@@ -62,7 +62,7 @@ CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    return finder_of(trained, Limits(2 * MEGABYTE, 10**6))
+    return finder_after(trained, Limits(2 * MEGABYTE, 10**6))
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def saved(page, button):
 
 
 def test_send_slide_switch_and_download(page, finder, photo, monkeypatch):
-    calls, run = [], finder.detector.model.test_step
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: (calls.append(1), run(data))[1])
+    calls, run = [], finder.predictor.model.test_step
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: (calls.append(1), run(data))[1])
     send(page, photo)
     assert photo.name in said(page, "6 objects (")
     has_rows(page, 6)

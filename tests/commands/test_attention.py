@@ -9,7 +9,7 @@ import pytest
 from runs import refusal
 
 from maxvit_mm.commands.attention import main
-from maxvit_mm.inference.looking import Found
+from maxvit_mm.inference.evidence import Found
 from maxvit_mm.openmmlab.own_config import config_of_checkpoint
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -52,7 +52,7 @@ def test_the_table_of_faithfulness(config, checkpoint, image, capsys, monkeypatc
     monkeypatch.setattr("maxvit_mm.inference.faithfulness.faithfulness_of.__defaults__", (2,))
     main([config, checkpoint, image, "--score-thr", "0", "--faithfulness", "--maps", "rollout"])
     first, *table = capsys.readouterr().out.splitlines()[-7:]
-    assert first.startswith("2 objects in 1 images, stage 3")
+    assert first.startswith("2 found in 1 images, stage 3")
     rows = [
         re.fullmatch(r"\| ([\w ]+) \| \d\.\d{3} ± \d\.\d{3} \| \d\.\d{3} ± \d\.\d{3} \|", line)
         for line in table[2:]
@@ -68,7 +68,7 @@ def test_the_table_of_faithfulness(config, checkpoint, image, capsys, monkeypatc
         (["--head", "9"], "this stage has 4 heads, 1 to 4: there is no head 9"),
         (["--at", "30,999"], "(30, 999) is outside the image, of "),
         (["--box", "99999"], "--box 99999: "),
-        (["--score-thr", "1"], "no object was found with a score of 1 or more: lower --score-thr"),
+        (["--score-thr", "1"], "nothing was found with a score of 1 or more: lower --score-thr"),
         (["--out", "there.png"], "there.png is there: name another file with --out"),
         (["--out", "picture.txt"], "--out picture.txt: a picture's name ends in .jpg, .pdf, .png, .svg"),
         (["--out", "nowhere/a.png"], "--out nowhere/a.png: name a file in a folder that is there"),

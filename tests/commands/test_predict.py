@@ -11,13 +11,16 @@ import cv2
 import numpy as np
 import pytest
 from conftest import FILES, ROOT
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from runs import refusal
+from untrained import COLOURS, NAMES
 
 from maxvit_mm.commands.predict import main
 from maxvit_mm.inference.detector import Detector
 from maxvit_mm.inference.outputs import Outputs
+from maxvit_mm.inference.segmenter import Segmenter
 from maxvit_mm.inference.sources import WHAT, sources_of
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -199,6 +202,119 @@ def test_a_config_that_does_otherwise_than_the_training_is_compared_with_it(chec
         "  model.test_cfg.rcnn.nms.iou_threshold is 0.7 here, and was 0.5 in the training",
         "  leave out CONFIG to predict as it was trained",
     ]
+
+
+def table(path="predictions"):
+    with Path(path, "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_segmenter_writes_label_maps_overlays_and_shares(segmenter, clip, capsys):
+    shutil.copy(PHOTO, "photo.jpg")
+    cv2.imwrite("photo.png", cv2.resize(cv2.imread("photo.jpg"), (150, 100)))
+    main([str(segmenter), "photo.jpg", "photo.png", clip, "--csv"])
+    said = capsys.readouterr().out.splitlines()
+    results = read_results()
+    assert results["classes"] == list(NAMES)
+    assert [image["file_name"] for image in results["images"]] == [
+        "photo.jpg",
+        "photo.png",
+        *["clip.mp4"] * 5,
+    ]
+    maps = [image["label_map"] for image in results["images"]]
+    frames = [f"label_maps/clip.mp4/{number:06}.png" for number in range(5)]
+    assert maps == ["label_maps/photo.png", "label_maps/photo_2.png", *frames]
+    ((_, labels),) = Segmenter(segmenter)("photo.jpg")
+    for image in results["images"]:
+        with Image.open(Path("predictions", image["label_map"])) as stored:
+            assert stored.mode == "P"
+            assert stored.size == (image["width"], image["height"])
+            assert stored.getpalette()[:9] == [part for colour in COLOURS for part in colour]
+            numbers = np.asarray(stored)
+        if image["file_name"] == "photo.jpg":
+            np.testing.assert_array_equal(numbers, labels)
+        for each in image["classes"]:
+            assert each["pixels"] == (numbers == each["number"]).sum()
+            assert each["share"] == pytest.approx(each["pixels"] / numbers.size, abs=1e-6)
+            assert each["name"] == NAMES[each["number"]]
+        assert sum(each["pixels"] for each in image["classes"]) == numbers.size
+    told = [(row["file"], row["class"], int(row["pixels"])) for row in table()]
+    assert told == [(i["file_name"], c["name"], c["pixels"]) for i in results["images"] for c in i["classes"]]
+    picture, photo = cv2.imread("predictions/photo.jpg"), cv2.imread("photo.jpg")
+    assert len(picture) == len(photo)
+    assert picture.shape[1] > photo.shape[1]  # by the legend
+    with av.open("predictions/clip.mp4") as video:
+        assert len(list(video.decode(video=0))) == 5
+    assert said[0].startswith("7 images in ")
+    assert " % ground" in said[0]
+    main(
+        [
+            str(segmenter),
+            "photo.jpg",
+            "--no-pictures",
+            "--classes",
+            "square",
+            "--out",
+            "other",
+            "--tile",
+            "200",
+        ]
+    )
+    assert sorted(path.name for path in Path("other").rglob("*")) == [
+        "label_maps",
+        "photo.png",
+        "predictions.json",
+    ]
+    assert {each["name"] for image in read_results("other")["images"] for each in image["classes"]} <= {
+        "square"
+    }
+
+
+def test_a_classifier_writes_the_best_classes_of_each_image(classifier, clip, capsys):
+    shutil.copy(PHOTO, "photo.jpg")
+    main([str(classifier), "photo.jpg", clip, "--csv", "--batch-size", "2"])
+    said = capsys.readouterr().out.splitlines()
+    results = read_results()
+    assert results["classes"] == list(NAMES)
+    assert [image.get("frame_id") for image in results["images"]] == [None, 0, 1, 2, 3, 4]
+    for image in results["images"]:
+        probabilities = [each["probability"] for each in image["classes"]]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert [NAMES[each["number"]] for each in image["classes"]] == [
+            each["name"] for each in image["classes"]
+        ]
+    assert [row["class"] for row in table() if row["rank"] == "1"] == [
+        image["classes"][0]["name"] for image in results["images"]
+    ]
+    best = results["images"][0]["classes"][0]["name"]
+    assert said[0].startswith("6 images in ")
+    assert f" {best}" in said[0]
+    picture, photo = cv2.imread("predictions/photo.jpg"), cv2.imread("photo.jpg")
+    assert np.abs(picture[:, : photo.shape[1]].astype(int) - photo).mean() < 3  # stored as JPEG once more
+    assert picture.shape[1] > photo.shape[1]
+    with av.open("predictions/clip.mp4") as video:
+        assert len(list(video.decode(video=0))) == 5
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "said"),
+    [
+        ("segmenter", ["--track"], "the checkpoint is for segmentation, which has no --track: leave it out"),
+        ("segmenter", ["--score-thr", "0"], "segmentation, which has no --score-thr: leave it out"),
+        ("segmenter", ["--crops", "--ids-of", "photo.jpg"], "has no --crops and no --ids-of: leave them out"),
+        (
+            "classifier",
+            ["--tile", "64"],
+            "the checkpoint is for classification, which has no --tile: leave it",
+        ),
+        ("classifier", ["--overlap", "0"], "classification, which has no --overlap: leave it out"),
+    ],
+)
+def test_options_that_mean_nothing_for_a_task_are_refused(request, task, options, said):
+    shutil.copy(PHOTO, "photo.jpg")
+    assert said in refusal(main, request.getfixturevalue(task), "photo.jpg", *options)
+    assert not Path("predictions").exists()
 
 
 def test_without_a_library_one_line_says_how_to_get_it(checkpoint, monkeypatch):

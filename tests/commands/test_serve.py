@@ -99,6 +99,23 @@ def test_what_cannot_be_served_is_refused(checkpoint, shapes):
     )
 
 
+def test_each_task_has_its_page(segmenter, classifier, monkeypatch):
+    pages = []
+
+    def look():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/config") as answer:
+            pages.append(answer.read().decode())
+
+    monkeypatch.setattr(serve, "wait", look)
+    for checkpoint in (segmenter, classifier):
+        port = free_port()
+        serve.main([str(checkpoint), "--port", str(port), "--device", "cpu"])
+    assert "What the segmenter sees" in pages[0]
+    assert "What the classifier says" in pages[1]
+    said = refusal(serve.main, segmenter, "--score-thr", "0.5", "--port", free_port())
+    assert said == "the checkpoint is for segmentation, which has no --score-thr: leave it out"
+
+
 def test_a_checkpoint_of_another_config_is_refused(checkpoint):
     said = refusal(serve.main, "mask_rcnn_maxvit_t_coco", checkpoint, "--port", free_port())
     assert "was trained on 4 classes (disk, square, triangle, star), and the config's heads have 80" in said

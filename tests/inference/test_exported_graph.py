@@ -26,8 +26,9 @@ from maxvit_mm.inference.exporting.comparison import (
 )
 from maxvit_mm.inference.exporting.comparison import table as table_of
 from maxvit_mm.inference.exporting.export import refuse_floats
-from maxvit_mm.inference.exporting.graph import DetectorGraph, MapsGraph
-from maxvit_mm.inference.exporting.reading import OnnxDetector
+from maxvit_mm.inference.exporting.graph import DetectorGraph
+from maxvit_mm.inference.exporting.pixels import MapsGraph
+from maxvit_mm.inference.exporting.running import OnnxDetector
 from maxvit_mm.openmmlab.shipped_configs import find_config
 from maxvit_mm.weights import CheckpointError
 
@@ -124,7 +125,6 @@ def test_the_graph_of_a_backbone_gives_its_maps():
     [
         ({"model.test_cfg.rcnn.nms.type": "soft_nms"}, "the NMS .*soft_nms"),
         ({"model.roi_head.type": "PointRendRoIHead"}, "PointRendRoIHead"),
-        ({"model.backbone.partition_size": "scaled"}, "partition_size='scaled'"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_by_name(changes, said):

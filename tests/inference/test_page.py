@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -18,15 +19,19 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 
 from httpx import Client
 from PIL import Image
-from runs import finder_of, free_port
+from runs import finder_after, free_port
+from untrained import NAMES as CLASSES
 from visitors import RefusedError, Visitor, together
 
-from maxvit_mm.inference.page.answers import Answers
+from maxvit_mm.inference.classifier import Classifier
 from maxvit_mm.inference.page.door import WORDS, Door
 from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
+from maxvit_mm.inference.page.object_answers import ObjectAnswers
+from maxvit_mm.inference.page.pages import finder_of
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
+from maxvit_mm.inference.segmenter import Segmenter, shares_of
 
 LIMITS = Limits(bytes=400_000, pixels=300_000)
 NAMES = ["disk", "square", "triangle", "star"]
@@ -35,7 +40,7 @@ SAID, PICTURE, TABLE, PICTURE_FILE, RESULTS_FILE, OBJECTS = range(1, 7)  # among
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    return finder_of(trained, LIMITS)
+    return finder_after(trained, LIMITS)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +65,8 @@ def photo(shapes):
 @pytest.fixture
 def calls(finder, monkeypatch):
     """Each time that the network runs."""
-    seen, run = [], finder.detector.model.test_step
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: (seen.append(1), run(data))[1])
+    seen, run = [], finder.predictor.model.test_step
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: (seen.append(1), run(data))[1])
     return seen
 
 
@@ -213,7 +218,7 @@ def test_what_is_no_usable_image_gets_a_sentence_and_no_network(visitor, calls, 
 def test_an_image_of_which_the_network_would_see_too_much_gets_a_sentence(
     finder, visitor, calls, monkeypatch
 ):
-    monkeypatch.setattr(finder.detector, "most_pixels", 64 * 50)
+    monkeypatch.setattr(finder.predictor, "most_pixels", 64 * 50)
     wide = values(visitor.find("wide.png", encoded(66, 50), 0.0, NAMES))[SAID]
     assert "wide.png is 66x50 pixels, of which the network sees 66x50, 0.0033 million in all" in wide
     assert "it takes 0.0032 million here: make it smaller" in wide
@@ -223,7 +228,7 @@ def test_an_image_of_which_the_network_would_see_too_much_gets_a_sentence(
 
 def test_an_image_that_memory_cannot_hold_gets_a_sentence(finder, visitor, photo, monkeypatch):
     visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES)
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.empty(2**50))
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: torch.empty(2**50))
     with pytest.raises(RefusedError, match="too large for the memory"):
         visitor.ask("explain", None, 0, "", 2, ["grid"])
     said = values(visitor.find(photo.name, photo.read_bytes(), 0.0, NAMES))[SAID]
@@ -231,7 +236,7 @@ def test_an_image_that_memory_cannot_hold_gets_a_sentence(finder, visitor, photo
 
 
 def test_another_fault_of_the_network_is_not_taken_for_a_lack_of_memory(finder, photo, monkeypatch):
-    monkeypatch.setattr(finder.detector.model, "test_step", lambda data: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr(finder.predictor.model, "test_step", lambda data: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         finder.find(photo, photo.name)
 
@@ -390,12 +395,89 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
     monkeypatch.setattr("maxvit_mm.inference.page.answers.FEW", 3)
     monkeypatch.setattr("maxvit_mm.inference.page.layout.FEW", 3)
     assert switches(NAMES).multiselect
-    answers = Answers(finder, Folder(tmp_path, 10**7), [])
+    answers = ObjectAnswers(finder, Folder(tmp_path, 10**7), [])
     finding = finder.find(photo, photo.name)
     name = finding.object(0).name
     none, one = (answers.show(finding, 0.0, wanted)[2] for wanted in ([], [name]))
     assert len(none) == 6
     assert one == [row for row in none if row[1] == name]
+
+
+@contextmanager
+def visit_to(predictor):
+    """A visitor of the page of another task."""
+    port = free_port()
+    with serving(finder_of(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
+        visitor = Visitor(address)
+        yield visitor
+        visitor.client.close()
+
+
+def absent(shares):
+    """A class that no pixel has, and what is said of it."""
+    there = {label for label, _ in shares}
+    return [(label, "there is no .* in this image") for label in range(3) if label not in there]
+
+
+def test_a_segmenters_page_shows_an_overlay_shares_and_the_label_map(segmenter, photo):
+    model = Segmenter(segmenter, device="cpu", most_pixels=64 * 256)
+    ((image, labels),) = model(str(photo))
+    with visit_to(model) as visitor:
+        said, picture, table, picture_file, map_file, *_ = values(
+            visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()), list(CLASSES))[1:]
+        )
+        shares = shares_of(labels, 3)
+        assert f"{len(shares)} class" in said
+        assert f" in {photo.name}, {image.shape[1]}x{image.shape[0]} pixels" in said
+        expected = [[CLASSES[label], label, f"{100 * share:.2f} %"] for label, share in shares]
+        assert table["data"] == expected
+        stored = Image.open(io.BytesIO(visitor.get(map_file)))
+        assert stored.mode == "P"
+        np.testing.assert_array_equal(np.asarray(stored), labels)
+        assert visitor.get(picture_file) == visitor.get(picture)
+        drawn = Image.open(io.BytesIO(visitor.get(picture)))
+        assert drawn.width > drawn.height * image.shape[1] // image.shape[0]
+        label, first = shares[0][0], CLASSES[shares[0][0]]
+        of_class, of_place = (
+            Image.open(io.BytesIO(visitor.get(values(visitor.ask("explain", None, *words))[0])))
+            for words in ((label, "", 2, ["rollout", "local"]), (None, "20, 30.5", 2, ["rollout", "local"]))
+        )
+        assert of_class.width > of_place.width  # a place has no score, whose gradient could be shown
+        for number, words in ((7, "Choose a class"), (None, "Choose a class"), *absent(shares)):
+            with pytest.raises(RefusedError, match=words):
+                visitor.ask("explain", None, number, "", 2, ["grid"])
+        _, _, table, _, map_file, *_ = values(visitor.ask("show", None, [first]))
+        assert table["data"] == expected[:1]
+        alone = np.asarray(Image.open(io.BytesIO(visitor.get(map_file))))
+        np.testing.assert_array_equal(alone, np.where(labels == shares[0][0], labels, 255))
+        with pytest.raises(RefusedError, match="Choose among ground, disk, square"):
+            visitor.ask("show", None, ["sky"])
+        text = values(visitor.ask("find", visitor.upload("text.jpg", b"a letter"), list(CLASSES)))
+        assert "text.jpg is a text file and no image" in text[1]
+        assert text[2] is None
+        monochrome = visitor.upload("large.png", encoded(601, 500))
+        assert "0.3 million in all" in visitor.ask("find", monochrome, list(CLASSES))[1]
+
+
+def test_a_classifiers_page_shows_the_best_classes(classifier, photo):
+    model = Classifier(classifier, device="cpu", most_pixels=64 * 64)
+    ((_, found),) = model(str(photo))
+    with visit_to(model) as visitor:
+        said, label, file, *_ = values(
+            visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()))[1:]
+        )
+        best = CLASSES[found.class_id[0]]
+        assert f"{best} ({100 * found.confidence[0]:.1f} %) in {photo.name}, " in said
+        assert label["label"] == best
+        told = {each["label"]: each["confidence"] for each in label["confidences"]}
+        expected = zip(found.class_id, found.confidence.tolist(), strict=True)
+        assert told == pytest.approx({CLASSES[number]: score for number, score in expected}, abs=1e-4)
+        assert Image.open(io.BytesIO(visitor.get(file))).width > 480
+        (maps,) = values(visitor.ask("explain", None, int(found.class_id[1]), "", 2, ["grid", "gradient"]))
+        assert Image.open(io.BytesIO(visitor.get(maps))).width > 480
+        narrow = values(visitor.ask("find", visitor.upload("narrow.png", encoded(500, 4))))
+        assert "narrow.png is 500x4 pixels, 125 times as long as wide; it takes 100 times" in narrow[1]
+        assert "show" not in visitor.numbers
 
 
 def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finder):

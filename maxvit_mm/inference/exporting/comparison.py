@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -96,17 +96,28 @@ def compare(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any, toleran
     expected, found = (look(model, case, pipeline) for model in (ours, onnx))
     total = Row(case.name, "", 0, 0, 0, 0, 0.0, 0.0, 0.0)
     for one, other in zip(expected, found, strict=True):
-        total = joined(total, matched(one, other, tolerance, borders_of(ours)))
-    size = " + ".join(f"{width}x{height}" for height, width, _ in (image.shape for image in case.images))
-    return total._replace(size=size)
+        row = matched(one.pred_instances, other.pred_instances, tolerance, borders_of(ours))
+        total = joined(total, row)
+    return total._replace(size=size_of(case))
+
+
+def of_one_size(cases: Iterable[Case]) -> list[Case]:
+    """Cases whose images go together as one tensor."""
+    single = [case for case in cases if len(case.images) == 1]
+    return [*single, Case("two together", [single[1].images[0], single[1].images[0][::-1]])]
+
+
+def size_of(case: Case) -> str:
+    return " + ".join(f"{width}x{height}" for height, width, _ in (image.shape for image in case.images))
+
+
+def prepared(case: Case, pipeline: Any) -> list[dict[str, Any]]:
+    return [pipeline(dict(img=np.ascontiguousarray(image), img_id=0)) for image in case.images]
 
 
 @torch.inference_mode()
-def look(model: BaseModel, case: Case, pipeline: Any) -> list[InstanceData]:
-    data = pseudo_collate(
-        [pipeline(dict(img=np.ascontiguousarray(image), img_id=0)) for image in case.images]
-    )
-    return [sample.pred_instances for sample in model.test_step(data)]
+def look(model: BaseModel, case: Case, pipeline: Any) -> Sequence[Any]:
+    return model.test_step(pseudo_collate(prepared(case, pipeline)))
 
 
 def joined(one: Row, other: Row) -> Row:
@@ -202,16 +213,30 @@ def speeds(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any) -> tuple
     return first, second
 
 
+def speeds_of(ours: BaseModel, onnx: BaseModel, case: Case, pipeline: Any) -> str:
+    """The same in words."""
+    first, second = speeds(ours, onnx, case, pipeline)
+    return (
+        f"{first:.2f} images a second by PyTorch, {second:.2f} by ONNX Runtime: {case.name}, with "
+        f"{torch.get_num_threads()} threads of this CPU"
+    )
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as lines of text."""
     heads = ("images", "pixels", "matched", "off", "ties", "alone", "boxes, px", "scores", "mask pixels")
-    lines = [heads] + [
-        (*map(str, row[:6]), f"{row.boxes:.2g}", f"{row.scores:.1e}", f"{row.masks:.2%}") for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return lines(
+        [heads]
+        + [(*map(str, row[:6]), f"{row.boxes:.2g}", f"{row.scores:.1e}", f"{row.masks:.2%}") for row in rows]
+    )
+
+
+def lines(cells: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(
             [line[0].ljust(widths[0]), *(t.rjust(w) for t, w in zip(line[1:], widths[1:], strict=True))]
         )
-        for line in lines
+        for line in cells
     )

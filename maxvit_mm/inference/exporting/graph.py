@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from mmcv.ops import RoIAlign
 from mmdet.models import (
     CascadeRCNN,
     CascadeRoIHead,
     ConvFCBBoxHead,
-    DetDataPreprocessor,
     FasterRCNN,
     FCNMaskHead,
     MaskRCNN,
@@ -30,9 +27,9 @@ from mmdet.models import (
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
-from ...openmmlab.backbone import MaxViT
 from ...weights import CheckpointError
 from .dense import dense_boxes
+from .pixels import Prepared, dtype_of, why_not_pixels
 from .regions import region_boxes, region_masks, stages_of
 
 DETECTORS = (FasterRCNN, MaskRCNN, CascadeRCNN, RetinaNet)
@@ -40,50 +37,6 @@ BOX_HEADS = (Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, ConvFCBBoxHead)
 CUSTOM = ("custom_cls_channels", "custom_activation")  # of losses that are no sigmoid and no softmax
 OURS = __name__.partition(".")[0] + "."
 SUPPORTED = ", ".join(kind.__name__ for kind in DETECTORS)
-
-
-class Prepared(nn.Module):
-    """The data preprocessor: BGR pixels in, 0 to 255; normalised and padded images out."""
-
-    def __init__(self, of: Any):
-        super().__init__()
-        self.of = of
-
-    def forward(self, images: Tensor, sizes: Tensor) -> Tensor:
-        """images: uint8, [b, 3, height, width]. sizes: [b, 2], without the padding on the right and below."""
-        of = self.of
-        x = (images.flip(1) if of._channel_conversion else images).float()
-        if of._enable_normalize:
-            x = (x - of.mean) / of.std
-        height, width = images.shape[2:]
-        rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
-        inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
-        x = torch.where(inside, x, float(of.pad_value))
-        divisor = of.pad_size_divisor
-        if divisor > 1:
-            x = F.pad(x, (0, -width % divisor, 0, -height % divisor), value=float(of.pad_value))
-        return x
-
-
-class MapsGraph(nn.Module):
-    """A detector's backbone, from pixels to its maps.
-
-    Raises:
-        CheckpointError: names what of the detector cannot be exported.
-    """
-
-    inputs = ("images", "sizes")
-
-    def __init__(self, model: Any):
-        super().__init__()
-        if reason := why_not_pixels(model):
-            raise CheckpointError(f"{reason} cannot be exported")
-        self.prepared, self.backbone = Prepared(model.data_preprocessor), model.backbone
-        self.outputs = tuple(f"map{number + 1}" for number in model.backbone.out_indices)
-
-    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        x = self.prepared(images, sizes).to(next(self.backbone.parameters()).dtype)
-        return tuple(each.float() for each in self.backbone(x))
 
 
 class DetectorGraph(nn.Module):
@@ -106,7 +59,7 @@ class DetectorGraph(nn.Module):
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         """images: uint8, [b, 3, height, width], BGR. sizes: [b, 2], each image's own height and width."""
         model = self.model
-        x = self.prepared(images, sizes).to(next(model.backbone.parameters()).dtype)
+        x = self.prepared(images, sizes).to(dtype_of(model.backbone))
         maps = model.extract_feat(x)
         if isinstance(model, RetinaNet):
             return tuple(dense_boxes(model.bbox_head, maps, sizes, model.test_cfg, apart="label"))
@@ -153,15 +106,6 @@ def why_not(model: Any) -> str | None:
             if not isinstance(layer, RoIAlign) or layer.pool_mode != "avg":
                 return f"{type(layer).__name__} with pool_mode={getattr(layer, 'pool_mode', None)!r}"
     return next(filter(None, map(why_not_test, tests)), None)
-
-
-def why_not_pixels(model: Any) -> str | None:
-    """What of a detector's first steps cannot be exported: of its data preprocessor and backbone."""
-    if type(model.data_preprocessor) is not DetDataPreprocessor:
-        return type(model.data_preprocessor).__name__
-    if isinstance(model.backbone, MaxViT) and not isinstance(model.backbone.trunk.partition_size, int):
-        return f"a MaxViT with partition_size={model.backbone.trunk.partition_size!r}"
-    return None
 
 
 def why_not_test(cfg: Any) -> str | None:

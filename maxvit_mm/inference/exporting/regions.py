@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .dense import Found, clipped, moved_apart
 from .operators import NOBODY, nms, roi_align
+from .pixels import dtype_of
 
 
 def region_boxes(roi_head: Any, maps: Sequence[Tensor], proposals: Found, sizes: Tensor) -> Found:
@@ -104,7 +105,3 @@ def refined(head: Any, rois: Tensor, deltas: Tensor, logits: Tensor, sizes: Tens
 def stages_of(part: Any) -> list[Any]:
     """The parts of a cascade's stages, or the only one."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    return next(module.parameters()).dtype

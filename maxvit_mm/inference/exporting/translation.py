@@ -15,12 +15,16 @@ from onnxscript import opset18 as op
 from ...network import places  # noqa: F401  (registers what is translated)
 from . import operators
 
-FLOAT, BOOL = onnxscript.FLOAT.dtype, onnxscript.BOOL.dtype
+FLOAT, BOOL, INT64 = onnxscript.FLOAT.dtype, onnxscript.BOOL.dtype, onnxscript.INT64.dtype
 CORNER = {True: "half_pixel", False: "output_half_pixel"}  # ONNX's names for mmcv's `aligned`
 
 
 def ints(*values: int) -> Any:
     return op.Constant(value_ints=list(values))
+
+
+def scalar(value: int) -> Any:
+    return op.Constant(value_int=value)
 
 
 def number(value: float) -> Any:
@@ -31,19 +35,29 @@ def axis(x: Any, which: int) -> Any:
     return op.Shape(x, start=which, end=which + 1)
 
 
-def groups_along(x: Any, which: int, size: int) -> tuple[Any, Any]:
+def length(size: Any) -> Any:
+    """A length as a tensor [1]: a number, or the graph's own where it follows the size of the image."""
+    if isinstance(size, int):
+        return ints(size)
+    found: Any = op.Cast(size, to=INT64)
+    return op.Reshape(found, ints(1))
+
+
+def groups_along(x: Any, which: int, size: Any) -> tuple[Any, Any]:
     """How many rows fill an axis up to whole groups, and how many groups there are then."""
-    length = axis(x, which)
-    missing = op.Mod(op.Neg(length), ints(size))
-    return missing, op.Div(op.Add(length, missing), ints(size))
+    rows = axis(x, which)
+    missing = op.Mod(op.Neg(rows), size)
+    return missing, op.Div(op.Add(rows, missing), size)
 
 
-def cut(x: Any, grid: bool, h: int, w: int) -> tuple[Any, Any]:
+def cut(x: Any, grid: bool, h: Any, w: Any) -> tuple[Any, Any]:
     """See `network.places.cut`."""
+    h, w = length(h), length(w)
+    tokens = op.Mul(h, w)
     (below, i), (beside, j) = groups_along(x, 1, h), groups_along(x, 2, w)
     pads = op.Concat(ints(0, 0, 0, 0, 0), below, beside, ints(0), axis=0)
     # b, then the map's two axes as groups and members, in the order of the kind of partition
-    split = [ints(h), i, ints(w), j] if grid else [i, ints(h), j, ints(w)]
+    split = [h, i, w, j] if grid else [i, h, j, w]
     to_groups = [0, 2, 4, 1, 3, 5] if grid else [0, 1, 3, 2, 4, 5]
 
     def groups(each: Any, *shape: Any) -> Any:
@@ -52,18 +66,41 @@ def cut(x: Any, grid: bool, h: int, w: int) -> tuple[Any, Any]:
 
     one: Any = op.Constant(value_float=1.0)
     ones = op.Expand(one, op.Concat(op.Shape(x, end=3), ints(1), axis=0))
-    there = op.Cast(groups(ones, ints(-1, h * w)), to=BOOL)
-    return groups(x, ints(-1, h * w), axis(x, 3)), there
+    there = op.Cast(groups(ones, ints(-1), tokens), to=BOOL)
+    return groups(x, ints(-1), tokens, axis(x, 3)), there
 
 
-def join(groups: Any, x: Any, grid: bool, h: int, w: int) -> Any:
+def join(groups: Any, x: Any, grid: bool, h: Any, w: Any) -> Any:
     """See `network.places.join`."""
+    h, w = length(h), length(w)
     (below, i), (beside, j) = groups_along(x, 1, h), groups_along(x, 2, w)
-    parts = op.Reshape(groups, op.Concat(axis(x, 0), i, j, ints(h, w, -1), axis=0))
+    parts = op.Reshape(groups, op.Concat(axis(x, 0), i, j, h, w, ints(-1), axis=0))
     parts = op.Transpose(parts, perm=[0, 3, 1, 4, 2, 5] if grid else [0, 1, 3, 2, 4, 5])
     rows, columns = op.Add(axis(x, 1), below), op.Add(axis(x, 2), beside)
     whole = op.Reshape(parts, op.Concat(axis(x, 0), rows, columns, ints(-1), axis=0))
     return op.Slice(whole, ints(0, 0), op.Shape(x, start=1, end=3), ints(1, 2))
+
+
+def bias(table: Any, h: Any, w: Any) -> Any:
+    """See `network.places.bias`."""
+    h, w = length(h), length(w)
+    one, two = ints(1), ints(2)
+    size = op.Concat(one, axis(table, 0), *(op.Sub(op.Mul(two, each), one) for each in (h, w)), axis=0)
+    table = op.Cast(table, to=FLOAT)
+    table = op.Unsqueeze(table, ints(0))
+    table = op.Resize(
+        table, None, None, size, mode="linear", coordinate_transformation_mode="pytorch_half_pixel"
+    )
+
+    def offsets(size: Any) -> Any:
+        """Of each key to each query along an axis, counted from the table's first row: [size, size]."""
+        along = op.Range(scalar(0), op.Squeeze(size), scalar(1))
+        return op.Add(op.Sub(op.Unsqueeze(along, ints(0)), op.Unsqueeze(along, ints(1))), op.Sub(size, one))
+
+    pairs = op.Gather(op.Gather(table, offsets(h), axis=2), offsets(w), axis=4)  # 1, heads, y, v, x, u
+    pairs = op.Transpose(pairs, perm=[0, 1, 2, 4, 3, 5])
+    tokens = op.Mul(h, w)
+    return op.Reshape(pairs, op.Concat(axis(pairs, 1), tokens, tokens, axis=0))
 
 
 def nms(boxes: Any, scores: Any, iou_threshold: float, most: int) -> Any:
@@ -92,6 +129,7 @@ OURS = torch.ops.maxvit_mm
 TABLE: dict[Any, Callable[..., Any]] = {
     OURS.cut.default: cut,
     OURS.join.default: join,
+    OURS.bias.default: bias,
     OURS.nms.default: nms,
     OURS.roi_align.default: roi_align,
 }

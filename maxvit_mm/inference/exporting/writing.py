@@ -55,7 +55,7 @@ def write_onnx(graph: Any, path: Path, opset: int, about: Mapping[str, Any]) -> 
     except Exception as error:  # of the compiler's many kinds
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise CheckpointError(
-            f"torch {torch.__version__} cannot export this detector ({said[0]}); torch {KNOWN_TO_WORK} can"
+            f"torch {torch.__version__} cannot export this network ({said[0]}); torch {KNOWN_TO_WORK} can"
         ) from error
     assert written is not None
     written.model.metadata_props[ABOUT] = json.dumps(about)

@@ -1,64 +1,32 @@
-"""What was found in an image, once; shown many times: filtered, listed, drawn and written."""
+"""What the network said of an image, once; shown many times."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-import supervision as sv
-
-from ..coco_results import CocoResults
-from ..known_classes import Classes
-from ..looking import Found
-from ..outputs import COLUMNS, rows, safe_name, save
-from ..pictures import Drawing, enlargement
+from ..outputs import safe_name
+from ..pictures import enlargement
 from ..sources import Frame
-
-COUNTED = ("#", *COLUMNS[2:8])  # of a table: the object's number, and its class, score and box
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """An image and all that was found in it, best first; `seconds` is how long that took."""
+    """An image and its result; `seconds` is how long that took."""
 
     frame: Frame
-    found: sv.Detections
+    found: Any
     seconds: float
 
-    def shown(self, score: float, names: Collection[str]) -> list[int]:
-        """The objects with a score or more, of some classes: their places in `found`."""
-        there = zip(np.asarray(self.found.confidence), self.found.data.get("class_name", ()), strict=True)
-        return [i for i, (its, name) in enumerate(there) if its >= score and name in names]
+    @property
+    def stem(self) -> str:
+        """Of the names of files that are made of it."""
+        return safe_name(self.frame.source.place.stem)
 
-    def of(self, shown: Sequence[int]) -> sv.Detections:
-        return self.found.select(np.array(shown, int))
-
-    def table(self, shown: Sequence[int]) -> list[list[object]]:
-        """A row of `COUNTED` for each object; numbers are those of `found`, from 1."""
-        lines = rows(self.frame, self.of(shown))
-        return [
-            [i + 1, name, f"{score:.3f}", *box]
-            for i, (_, _, name, score, *box, _) in zip(shown, lines, strict=True)
-        ]
-
-    def object(self, number: int) -> Found:
-        """An object by its place in `found`."""
-        name, score = self.found.data["class_name"][number], np.asarray(self.found.confidence)[number]
-        left, top, right, bottom = self.found.xyxy[number].tolist()
-        label = int(np.asarray(self.found.class_id)[number])
-        return Found(str(name), float(score), (left, top, right, bottom), label)
-
-    def write(self, folder: Path, classes: Classes, draw: Drawing, shown: Sequence[int]) -> tuple[Path, Path]:
-        """A picture of some objects, and they in COCO's result format: two files in a folder."""
-        stem = safe_name(self.frame.source.place.stem)
-        picture, results = folder / f"{stem}_found.png", folder / f"{stem}_found.json"
-        found = self.of(shown)
-        save(picture, draw(self.frame.image, found))
-        with CocoResults(results, classes) as file:
-            file.add(self.frame, found)
-        return picture, results
+    @property
+    def about(self) -> str:
+        height, width = self.frame.image.shape[:2]
+        return f"{self.frame.source.name}, {width}x{height} pixels, {self.seconds:.2f} s"
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """A pixel of the picture as a place in the image."""

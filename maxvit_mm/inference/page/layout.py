@@ -1,20 +1,21 @@
-"""What a visitor sees: Gradio's components, and which of them asks for what."""
+"""What a visitor of any page sees: Gradio's components, and which of them asks for what."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
 from .answers import FEW, STAGES, WELCOME, WRITTEN, Answers, as_status
 from .finder import Finder
-from .finding import COUNTED
 from .folder import Folder
 
 AGE = 3600  # seconds after which what a visitor left is deleted
 NETWORK: dict[str, Any] = dict(concurrency_id="network", concurrency_limit=1)  # one job at a time
+
 MAPS = {
     "Attention in windows, last block": "block",
     "Attention in the grid, last block": "grid",
@@ -26,24 +27,36 @@ MAPS = {
 }
 
 
-class Page:
-    """The components of the page: `blocks` is Gradio's application.
+class Page(ABC):
+    """The components of the page: `blocks` is Gradio's application. A task has its own.
 
     Args:
-        score: where the slider starts.
+        score: where a slider for scores starts.
         folder: for the files that visitors are given.
         examples: images that a visitor may choose.
+
+    Attributes:
+        filters: components by which a visitor chooses among what is found; the network does not run for them.
+        shown: those of its results, to which `Answers.show` gives values after the sentence on them.
+        looks_from: words for what the maps may be for.
     """
 
+    title: ClassVar[str]
+    looks_from: ClassVar[str]
+    answering: ClassVar[type[Answers]]
+
     def __init__(self, finder: Finder, score: float, folder: Folder, examples: Sequence[Path]):
-        self.finder, self.names = finder, finder.classes.names
-        self.answers = Answers(finder, folder, examples)
+        self.finder, self.names = finder, finder.predictor.classes.names
+        self.answers = self.answering(finder, folder, examples)
+        self.filters: list[Any] = []
+        self.shown: list[Any] = []
         with gr.Blocks(title="maxvit_mm", analytics_enabled=False, delete_cache=(AGE // 6, AGE)) as blocks:
             self.finding = gr.State(time_to_live=AGE)
-            gr.Markdown("# What the detector finds")
+            gr.Markdown(f"# {self.title}")
             with gr.Row():
                 with gr.Column(scale=1, min_width=280):
-                    self.add_choices(score, examples)
+                    self.add_upload(examples)
+                    self.add_filters(score)
                 with gr.Column(scale=2, min_width=320):
                     self.said = gr.HTML(as_status(WELCOME))
                     with gr.Tab("Found"):
@@ -53,7 +66,7 @@ class Page:
             self.connect()
         self.blocks = blocks
 
-    def add_choices(self, score: float, examples: Sequence[Path]) -> None:
+    def add_upload(self, examples: Sequence[Path]) -> None:
         self.upload = gr.Image(
             label="Your image",
             type="filepath",
@@ -76,32 +89,23 @@ class Page:
                 buttons=[],
             )
             gallery.select(self.answers.example, None, [self.upload], api_visibility="private")
-        lowest = self.finder.detector.score_thr
-        self.score = gr.Slider(lowest, 1, score, step=0.01, label="Lowest score")
-        self.wanted = switches(list(self.names))
 
+    @abstractmethod
+    def add_filters(self, score: float) -> None:
+        """Add `filters`."""
+
+    @abstractmethod
     def add_results(self) -> None:
-        self.picture = gr.Image(show_label=False, interactive=False, buttons=["fullscreen"])
-        with gr.Row():
-            self.picture_file = gr.DownloadButton("Download the picture", interactive=False)
-            self.results_file = gr.DownloadButton("Download the objects (JSON)", interactive=False)
-        self.table = gr.Dataframe(
-            headers=list(COUNTED),
-            type="array",
-            interactive=False,
-            label="Objects; x and y are the left and the top of the box, in pixels",
-            max_height=320,
-            buttons=["copy"],
-        )
+        """Add what is `shown`."""
 
     def add_attention(self) -> None:
         has_maps = self.finder.looker is not None
         if not has_maps:
-            gr.Markdown("This detector has no MaxViT, whose attention could be shown.")
+            gr.Markdown("This model has no MaxViT, whose attention could be shown.")
         with gr.Row(visible=has_maps):
             with gr.Column(scale=2, min_width=280):
                 self.map_of = gr.Image(show_label=False, interactive=False, buttons=[], height=240)
-                self.object = gr.Dropdown([], label="Look from the box of an object", interactive=True)
+                self.subject = gr.Dropdown([], label=self.looks_from, interactive=True)
                 place = "or from a place: click the picture above, or write x,y in pixels"
                 self.place = gr.Textbox(label=place, max_lines=1, max_length=WRITTEN)
             with gr.Column(scale=3, min_width=280):
@@ -115,34 +119,33 @@ class Page:
         )
 
     def connect(self) -> None:
-        """Which function each use of a component calls. The network runs for a new image alone."""
-        filters = [self.score, self.wanted]
-        files = [self.picture_file, self.results_file]
-        shown = [self.said, self.picture, self.table, *files, self.object, self.map_of]
+        """Which function each use of a component calls. The network runs for new images and maps alone."""
+        shown = [self.said, *self.shown, self.subject, self.map_of]
         self.upload.change(
             self.answers.find,
-            [self.upload, *filters],
+            [self.upload, *self.filters],
             [self.finding, *shown, self.place, self.attention],
             preprocess=False,  # Gradio would decode the image, however large
             api_visibility="undocumented",
             **NETWORK,
         )
-        gr.on(
-            [self.score.change, self.wanted.change],
-            self.answers.show,
-            [self.finding, *filters],
-            shown,
-            preprocess=False,  # the answers check what they are given
-            show_progress="hidden",
-            trigger_mode="always_last",
-            concurrency_limit=2,
-            api_visibility="undocumented",
-        )
+        if self.filters:
+            gr.on(
+                [each.change for each in self.filters],
+                self.answers.show,
+                [self.finding, *self.filters],
+                shown,
+                preprocess=False,  # the answers check what they are given
+                show_progress="hidden",
+                trigger_mode="always_last",
+                concurrency_limit=2,
+                api_visibility="undocumented",
+            )
         self.map_of.select(self.answers.point, [self.finding], [self.place], api_visibility="private")
-        self.object.input(lambda: "", None, [self.place], api_visibility="private")
+        self.subject.input(lambda: "", None, [self.place], api_visibility="private")
         self.look.click(
             self.answers.explain,
-            [self.finding, self.object, self.place, self.stage, self.kinds],
+            [self.finding, self.subject, self.place, self.stage, self.kinds],
             [self.attention],
             preprocess=False,  # Gradio knows no object of a visitor whom it has forgotten
             api_visibility="undocumented",
@@ -156,3 +159,8 @@ def switches(names: list[str]) -> gr.CheckboxGroup | gr.Dropdown:
         return gr.CheckboxGroup(names, value=names, label="Classes")
     info = "Choose some to see only these."
     return gr.Dropdown(names, value=[], multiselect=True, label="Classes", info=info)
+
+
+def picture_of() -> gr.Image:
+    """A picture that the page shows."""
+    return gr.Image(show_label=False, interactive=False, buttons=["fullscreen"])

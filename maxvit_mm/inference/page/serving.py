@@ -16,7 +16,7 @@ from ..sources import IMAGES
 from .door import Door
 from .finder import Finder
 from .folder import Folder
-from .layout import Page
+from .pages import page_of
 
 SESSIONS = 16  # visitors whose last image is kept
 UPLOADS = 50  # as large as may be, which the folder holds beside the pictures of them
@@ -38,7 +38,7 @@ def serving(
 
     Args:
         host, port: where to listen.
-        score: where the slider starts.
+        score: where a slider for scores starts.
         waiting: requests that wait for their turn, at most; others are told to come again.
         examples: images that a visitor may choose.
         names: by which visitors may call the machine, beside its own. Where it listens for others, they may
@@ -52,7 +52,7 @@ def serving(
     with tempfile.TemporaryDirectory(prefix="maxvit_mm-", ignore_cleanup_errors=True) as name:
         folder = Folder(Path(name), UPLOADS * limits.bytes)
         with told(environment(folder.path, host)):
-            page = Page(finder, score, folder, examples)
+            page = page_of(finder)(finder, score, folder, examples)
             known = {host, *LOCAL, *map(str.lower, names)} if names or host in LOCAL else None
             door = Middleware(Door, most=limits.bytes, folder=folder, names=known)
             page.blocks.queue(max_size=waiting, api_open=False)
