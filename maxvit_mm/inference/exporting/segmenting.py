@@ -58,19 +58,35 @@ class SegmenterGraph(nn.Module):
 
 @contextmanager
 def by_symbols() -> Iterator[None]:
-    """Within it, MMSegmentation resizes to sizes that are no numbers yet, as exporters have them."""
-    warns, forward = resize.__defaults__, Upsample.forward
+    """Within it, heads resize and average maps whose sizes are no numbers yet, as exporters have them."""
+    warns, forwards = resize.__defaults__, (Upsample.forward, nn.AdaptiveAvgPool2d.forward)
     resize.__defaults__ = (*warns[:-1], False)  # it would ask for numbers to warn of them
-    Upsample.forward = upsampled
+    Upsample.forward, nn.AdaptiveAvgPool2d.forward = upsampled, averaged
     try:
         yield
     finally:
-        resize.__defaults__, Upsample.forward = warns, forward
+        resize.__defaults__ = warns
+        Upsample.forward, nn.AdaptiveAvgPool2d.forward = forwards
 
 
 def upsampled(self: Any, x: Tensor) -> Tensor:
     size = self.size or [side * int(self.scale_factor) for side in x.shape[-2:]]
     return F.interpolate(x, size, mode=self.mode, align_corners=self.align_corners)
+
+
+def averaged(self: Any, x: Tensor) -> Tensor:
+    """What `AdaptiveAvgPool2d` computes, by a product for each axis."""
+    parts = (self.output_size,) * 2 if isinstance(self.output_size, int) else self.output_size
+    down, across = (shares(side, part, x) for side, part in zip(x.shape[-2:], parts, strict=True))
+    return down @ x @ across.T
+
+
+def shares(size: int, parts: int, like: Tensor) -> Tensor:
+    """The share of each of so many rows in the averages of an axis's parts, which may overlap: [parts, size]."""
+    row, part = (torch.arange(each, device=like.device) for each in (size, parts))
+    begin, end = part * size // parts, ((part + 1) * size + parts - 1) // parts
+    inside = (row >= begin[:, None]) & (row < end[:, None])
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
 
 
 def why_not(model: Any) -> str | None:
