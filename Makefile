@@ -99,6 +99,10 @@ $(COMPILED): BUILD = $(PY) -c 'import torch, mmcv._ext' 2>/dev/null || { $(PIP) 
 	CFLAGS="$$($(PY) tools/quick_flags.py $(@D)/headers)" MMCV_WITH_OPS=1 \
 	$(INSTALL) --no-build-isolation --no-binary mmcv --no-cache-dir mmcv && rm -rf $(@D)/headers; }
 
+# A torch for CUDA from PyTorch's own index gets its torchvision from there too: PyPI's may be for another CUDA.
+TORCHVISION = of_torch=$$($(PY) tools/doctor.py --torchvision) && { [ -z "$$of_torch" ] || \
+	$(WHEELS) --no-deps $$of_torch || echo "note: $$of_torch was not to be had: one without ops for GPUs may come"; }
+
 # A stamp is old when our files are newer, or site-packages, where pip's last change shows.
 # As a path (compat): an import hook would be asked too late beside a folder named as the package, the clone.
 # Where a desktop's libraries are missing, the OpenCV that needs none goes over the one that cannot start.
@@ -110,6 +114,7 @@ $(MAIN) $(COMPILED) $(ONEDL) $(PEERS): setup.py $$(wildcard tools/pins*.txt) $$(
 	@$(PY) tools/constraints.py $(if $(filter .venv%,$(@D)),ours $(VERSIONS)) > $(PINS)
 	@$(WHEELS) 'setuptools>=64' $(TOOLS)
 	@$(BUILD)
+	@$(TORCHVISION)
 	@$(WHEELS) --no-build-isolation --config-settings editable_mode=compat -e ".[$(EXTRAS)]"
 	@$(PY) -c 'import cv2' 2>/dev/null || $(PIP) freeze | \
 		sed -n 's/^opencv-python==/opencv-python-headless==/p' | xargs -r $(PIP) install --force-reinstall --no-deps --only-binary :all:

@@ -8,6 +8,8 @@ from conftest import SMALL, randomise
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from maxvit_mm.openmmlab.quiet import quiet_libraries
+
 BACKBONE = dict(type="MaxViT", arch=SMALL)
 COLOURS = [[40, 40, 40], [220, 60, 60], [60, 120, 230]]
 NORMALIZED = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -56,7 +58,8 @@ def save(cfg: Config, path: Path, classes: Sequence[str] = NAMES) -> Path:
     """A checkpoint of a config's model, which knows its config and its classes."""
     init_default_scope(cfg.default_scope)
     preprocessor = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor")
-    model = randomise(MODELS.build({**cfg.model, "data_preprocessor": preprocessor}))
+    with quiet_libraries():
+        model = randomise(MODELS.build({**cfg.model, "data_preprocessor": preprocessor}))
     meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=classes, palette=COLOURS))
     torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
     return path

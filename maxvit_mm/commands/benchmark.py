@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,9 @@ import torch
 
 from ..data.shapes import make_shapes
 from ..measure.charts import draw_bars, draw_growth
-from ..measure.goals import TINY, Sizes, goals_table, report
+from ..measure.goals import TINY, Sizes
 from ..measure.peers import CANDIDATES, Work
+from ..measure.report import Found, Report
 from ..measure.tables import growth_table, table
 from ..measure.timing import DTYPES, Row, first_calls, growth, measure, unseen
 
@@ -54,23 +56,39 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
 
 
 def write_report(args: argparse.Namespace, machine: str) -> list[Row]:
-    """The goals of a GPU, as one table, and all times behind it as JSON."""
-    folder = args.data or make_shapes(Path("data/shapes"))
+    """The goals of a GPU, as one table, and all times behind it as JSON, both written after each section.
+
+    Raises:
+        SystemExit: where something was not measured; names what, once all else is written.
+    """
     sizes = Sizes() if args.device == "cuda" else TINY
     start = time.monotonic()
-    found = report(args.device, args.dtype[0], args.rounds, folder, sizes)
     if args.device == "cuda":
         machine = f"{torch.cuda.get_device_name()}, {machine}"
-    text = (
-        f"{goals_table(found.goals)}\n\n{machine}, {args.dtype[0]}; {time.monotonic() - start:.0f} s in all"
-    )
-    (args.out / "report.md").write_text(text + "\n")
-    rows = [{**row._asdict(), "work": row.work._asdict()} for row in found.rows]
-    goals = [{**goal._asdict(), "reached": goal.reached} for goal in found.goals]
-    write_json(
-        args.out / "report.json", {"machine": machine, "rows": rows, "steps": found.detector, "goals": goals}
-    )
-    print(f"\n{text}; written to {args.out}")
+
+    def folder() -> Path:
+        return args.data or make_shapes(Path("data/shapes"))
+
+    def text_of(found: Found) -> str:
+        return f"{found.as_text()}\n\n{machine}, {args.dtype[0]}; {time.monotonic() - start:.0f} s in all"
+
+    def save(found: Found) -> None:
+        (args.out / "report.md").write_text(text_of(found) + "\n")
+        everything = {
+            "machine": machine,
+            "rows": [{**row._asdict(), "work": row.work._asdict()} for row in found.rows],
+            "steps": found.detector,
+            "goals": [{**goal._asdict(), "reached": goal.reached} for goal in found.goals],
+            "parts": found.parts,
+            "reading": found.reading,
+            "lost": found.lost,
+        }
+        write_json(args.out / "report.json", everything)
+
+    found = Report(args.device, args.dtype[0], args.rounds, folder, sizes, args.minutes).run(save)
+    print(f"\n{(args.out / 'report.md').read_text()}; written to {args.out}")
+    if found.lost:
+        raise SystemExit(f"{len(found.lost)} sections were not measured: {'; '.join(found.lost)}")
     return found.rows
 
 
@@ -108,6 +126,11 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="of --report: images in COCO's layout (the embedded shapes)"
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="of --report: after so many, nothing else is begun, and what is missing is named (6 on a GPU)",
+    )
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed, in turn (default 7)")
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
@@ -115,6 +138,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("work_dirs/benchmark"))
     args = parser.parse_args(argv)
     args.dtype = args.dtype or ["bf16" if args.report else "fp32"]
+    if args.minutes is None:
+        args.minutes = 6.0 if args.device == "cuda" else math.inf
     if args.new_size is None:
         args.new_size = args.device == "cuda"
     for size in args.size:
@@ -130,7 +155,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--data is of --report")
     if args.report and (args.only or args.compile or args.scaled or args.autocast or args.sweep):
         parser.error(
-            "--report has works of its own: give it --device, --dtype, --rounds, --data and --out alone"
+            "--report has works of its own: give it --device, --dtype, --rounds, --minutes, "
+            "--data and --out alone"
         )
     if args.sweep and (args.only or args.compile or args.scaled or args.dtype != ["fp32"]):
         parser.error("--sweep is of ours, deployed, in fp32, with both partitions: give it alone")

@@ -7,6 +7,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,5 +124,12 @@ DEMOS = {
         make_shapes,
         {"mIoU": ("mIoU", 100)},
         richest,
+    ),
+    "classification": Demo(
+        "maxvit_pico_shapes_classes",
+        Path("data/shapes_classes"),
+        partial(make_shapes, task="classification"),
+        {"top-1": ("accuracy/top1", 100)},
+        spread,
     ),
 }

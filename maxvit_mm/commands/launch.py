@@ -41,7 +41,9 @@ from ..openmmlab.written_keys import keys_of_user
 from ..weights import CheckpointError
 from .refusals import clear_refusals
 
-DATA_SET = re.compile(r"_(coco|shapes)$")  # of a config's name: with --data, it is another one
+DATA_SET = re.compile(
+    r"_(coco|shapes|shapes_classes|in1k|in21k|tiny_imagenet)$"
+)  # of a config's name: with --data, it is another one
 
 
 class Plan(NamedTuple):

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.shapes import SPLITS, make_shapes
+from ..data.class_folder import inspect_classes
+from ..data.shapes import SPLITS, TASKS, make_shapes
 
 
 def describe(annotation_file: Path) -> str:
@@ -36,10 +37,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--train", type=int, default=600, help="images to train on")
     parser.add_argument("--val", type=int, default=100, help="images to test on")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--task",
+        choices=list(TASKS),
+        default="detection",
+        help="scenes of shapes as COCO has them, for detectors and segmenters (detection), or one shape "
+        "an image in a folder for each class (classification)",
+    )
     options = parser.parse_args(argv)
     try:
-        make_shapes(options.folder, options.train, options.val, options.seed)
+        make_shapes(options.folder, options.train, options.val, options.seed, options.task)
     except (ValueError, FileExistsError) as error:
         parser.error(str(error))
+    if options.task == "classification":
+        print(inspect_classes(options.folder).describe())
+        return
     for split in SPLITS:
         print(describe(options.folder / "annotations" / f"instances_{split}.json"))

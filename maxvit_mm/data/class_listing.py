@@ -39,7 +39,7 @@ class Listing:
 
     def sort_in(self, path: str, name: str | None) -> None:
         """Take a file for what it is: an image of a class, an image of none, or something else."""
-        if not path.lower().endswith(SUFFIXES):
+        if not is_image(path):
             self.passed_over.append(path)
         elif name is None:
             self.loose.append(path)
@@ -71,6 +71,20 @@ def list_split(root: Path, split: str, seed: int = 0) -> Listing | None:
         key, inner, _ = path.partition("/")
         found.sort_in(f"{folder.name}/{path}", names.get(key, key) if inner else None)
     return found
+
+
+def find_split(root: Path, split: str) -> Path | None:
+    """The folder that holds a split, if there is one; it is not looked into further than for one image."""
+    if not root.is_dir():
+        return None
+    if not is_one_tree(root):
+        return folder_of(root, split)
+    sorted_by_class = sum(any(map(is_image, files_in(root / name))) for name in folders_in(root)) > 1
+    return root if sorted_by_class and split != "test" else None
+
+
+def is_image(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES)
 
 
 def is_one_tree(root: Path) -> bool:

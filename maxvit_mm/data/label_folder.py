@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .folder import DataError
 from .images_on_disk import Decoder
 from .label_legend import FILES, LegendOfFolder, read_legend
-from .label_pairs import find_pairs, looked_for
+from .label_pairs import ALIASES, find_pairs, looked_for
 from .label_split import Check, LabelSplit
 from .listing import in_columns
 from .memory import one_at_a_time
@@ -80,14 +80,15 @@ def inspect_labels(
     root: Path,
     names: Sequence[str] = ("train", "val"),
     decoder: Decoder | None = None,
-    own: Sequence[str] = (),
+    own: Mapping[int, str] | None = None,
 ) -> LabelFolder:
     """Find and check the splits below `root`.
 
     Args:
         names: the splits that are needed, of 'train', 'val' and 'test'.
         decoder: what will decode the images.
-        own: names of the numbers from 0 on, for a folder in PASCAL VOC's layout without a file of names.
+        own: names by number, where the folder has no file of them. Without these, the numbers of all splits
+            that are there are classes.
 
     Raises:
         DataError: with everything that is wrong, in one message.
@@ -96,20 +97,20 @@ def inspect_labels(
         raise DataError(f"{root} is not a folder; name the one that holds the images and label images")
     problems: list[str] = []
     legend = read_legend(root, problems)
-    checked = {}
-    for name in names:
+    if legend is None and own:
+        legend = LegendOfFolder(None, dict(own), frozenset({0, 255} - own.keys()))
+    numbered = legend is None and not problems
+    looked_at = {}
+    for name in dict.fromkeys((*names, *ALIASES)) if numbered else names:
         pairs = find_pairs(root, name)
-        if pairs is None:
+        if pairs is not None:
+            with one_at_a_time(pairs.labels):
+                looked_at[name] = Check(name, pairs, legend, decoder or Decoder())
+        elif name in names:
             problems.append(f"{name}: no images with label images. Looked for {looked_for(name)}")
-            continue
-        with one_at_a_time(pairs.labels):
-            checked[name] = Check(name, pairs, legend, decoder or Decoder())
-    if legend is None and not problems and checked:
-        first = next(iter(checked.values()))
-        if own and first.pairs.is_voc:
-            legend = LegendOfFolder(None, dict(enumerate(own)), frozenset({255}))
-        elif all(found.grey for check in checked.values() for found in check.seen.values()):
-            legend = by_number({v for c in checked.values() for v in c.tally}, problems)
+    if numbered and all(found.grey for check in looked_at.values() for found in check.seen.values()):
+        legend = by_number({value for check in looked_at.values() for value in check.tally}, problems)
+    checked = {name: check for name, check in looked_at.items() if name in names}
     problems += [problem for check in checked.values() for problem in check.problems(legend)]
     if legend is not None and len(legend.names) == 1:
         problems.append(alone(legend))
@@ -123,13 +124,17 @@ def inspect_labels(
 def by_number(values: set[int], problems: list[str]) -> LegendOfFolder | None:
     """Classes called by their numbers, where no file names them."""
     numbers = sorted(values - {255})
-    if numbers and numbers[-1] < 255 and numbers[-1] - numbers[0] + 1 == len(numbers) and numbers[0] < 2:
+    if not numbers:
+        if values:
+            problems.append("label images hold 255 alone, which stands for nothing where it has no name")
+        return None
+    if numbers[-1] < 255 and numbers[-1] - numbers[0] + 1 == len(numbers) and numbers[0] < 2:
         return LegendOfFolder(None, {n: f"class {n}" for n in numbers}, frozenset({0, 255} - set(numbers)))
     shown = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
     problems.append(
         f"label images with the numbers {shown}, which do not count from 0 or 1 on: a palette or colours "
         f"that were turned to grey? If they are class numbers, name them in classes.json, "
-        f'{{"{numbers[0] if numbers else 0}": "NAME", ...}}; if not, write label images of class numbers'
+        f'{{"{numbers[0]}": "NAME", ...}}; if not, write label images of class numbers'
     )
     return None
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .coco_entries import SHOWN, sentence
+from .image_sentences import alike_said
 from .images_on_disk import header
 from .label_legend import LegendOfFolder
 from .semantic_map import unpacked, values_in
@@ -72,12 +73,7 @@ def label_problems(
         legend: None where the folder has no file of names.
         sizes: width and height of the image that belongs to each, where it could be read.
     """
-    faulty = defaultdict(list)
-    for name, found in seen.items():
-        if found.fault:
-            faulty[found.fault].append(name)
-    for fault, names in faulty.items():
-        yield from sentence(where, f"label images that {fault}", names)
+    yield from alike_said(where, "label images that", {name: found.fault for name, found in seen.items()})
     sound = {name: found for name, found in seen.items() if not found.fault}
     yield from size_problems(where, sound, sizes)
     colourful = {name: found for name, found in sound.items() if not found.grey}
@@ -147,7 +143,7 @@ def why(values: list[int], sound: dict[str, LabelSeen], legend: LegendOfFolder) 
     source = legend.file.name if legend.file else "the config"
     among = f", of the {len(legend.names)} that {source} names"
     if legend.coloured:
-        if all(found.mode in ("L", "P", "1") for found in sound.values()):
+        if all(found.mode in ("L", "1", *SIXTEEN_BITS) for found in sound.values()):
             return f"{among}; the label images are no colours: classes.txt names numbers, a name a line"
         if len(values) > 3 * SHOWN:
             return f"{among}; so many come of a label image that was scaled or compressed: write them anew"

@@ -80,6 +80,12 @@ def find_pairs(root: Path, split: str) -> Pairs | None:
     return matched(images, labels) if file is None else listed(images, labels, file)
 
 
+def is_voc(root: Path) -> bool:
+    """Whether a folder is laid out as PASCAL VOC is."""
+    found = (find_folders(root, split) for split in ALIASES)
+    return any(folders is not None and folders[2] is not None for folders in found)
+
+
 def looked_for(split: str) -> str:
     """The places of `find_pairs`, for a message."""
     name = ALIASES[split][0]

@@ -90,7 +90,7 @@ class Check:
         empty = [
             name for name, found in self.seen.items() if not any(v in legend.names for v, _ in found.values)
         ]
-        yield from sentence(self.where, "label images of nothing but nothing", empty)
+        yield from sentence(self.where, "label images in which all is nothing", empty)
 
     def split(self, legend: LegendOfFolder) -> LabelSplit:
         """What was found, with the pixels of each label."""

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 SIDE = (144, 192)  # pixels, of an image
 OBJECTS = (2, 4)  # tried for in an image; one that finds no place is left out
 SIZE = (24.0, 112.0)  # pixels, side of the square of equal area; COCO's bins part at 32 and 96
+SIDE_OF_ONE, SIZE_OF_ONE = (88, 120), (24.0, 48.0)  # pixels, of an image of one shape, and of the shape
+REACH = 0.9  # of its size, that a shape extends from its centre at most
 VISIBLE_SHARE, VISIBLE_PIXELS = 0.85, 140  # an object of which less shows is not placed
 FINE = 4  # samples across a pixel, for smooth edges
 CONTRAST = 30.0  # CIE76 difference of a fill to what lies around it; 2.3 is just noticeable
@@ -74,6 +76,15 @@ def lay_out(rng: Generator, empty: bool = False) -> Layout:
                 shapes, owner = [*shapes, shape], after
                 break
     return Layout(shapes, owner)
+
+
+def lay_out_one(rng: Generator, name: str) -> Layout:
+    """One shape of a class, anywhere in its image."""
+    height, width = rng.integers(*SIDE_OF_ONE, 2, endpoint=True)
+    size = rng.uniform(*SIZE_OF_ONE)
+    centre = rng.uniform(REACH * size, (width - REACH * size, height - REACH * size))
+    shape = Shape(name, centre, size, _rasterise(rng, name, centre, size, (height, width)))
+    return Layout([shape], (shape.coverage >= 0.5).astype(np.uint8))
 
 
 def _rasterise(

@@ -1,10 +1,11 @@
-"""An instance segmentation data set that needs no download: scenes of shapes, as COCO lays out.
+"""Data sets that need no download: scenes of shapes, as COCO lays out, or one shape an image, by class.
 
 make_shapes(Path("data/shapes"))  # 600 images to train on and 100 to test on
 """
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,32 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle
 
-from .scenes import CLASSES, Layout, lay_out, paint
+from .scenes import CLASSES, Layout, lay_out, lay_out_one, paint
 
 VERSION = 2  # to be raised with every change of what is drawn: older folders are then made again
 STAMP = "maxvit_mm_shapes.json"
 SPLITS = ("train2017", "val2017")
+Parameters = dict[str, int | str]
 EMPTY_EVERY = 25  # one image in so many shows no object
 
 
-def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0) -> Path:
+def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0, task: str = "detection") -> Path:
     """See that `root` holds the data set of these parameters, and return `root`.
 
     A complete one is left as it is, an incomplete or different one of ours is made anew. It
     appears whole or not at all, and the same seed gives the same bytes.
 
+    Args:
+        task: one of `TASKS`.
+
     Raises:
         ValueError: a split would have no image, or the seed is negative.
         FileExistsError: `root` holds something else; all of it is left as it is.
     """
-    parameters = {"version": VERSION, "train": train, "val": val, "seed": seed}
+    splits, write = TASKS[task]
+    parameters: Parameters = {"version": VERSION, "train": train, "val": val, "seed": seed}
+    if task != "detection":  # whose stamps name none
+        parameters["task"] = task
     if min(train, val) < 1 or seed < 0:
         raise ValueError(f"an image or more a split and a seed of 0 or more, not {parameters}")
     target = root.resolve()  # a link stays a link, and the data go where it points
@@ -39,8 +47,8 @@ def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0) -> 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         made = Path(scratch, "made")
-        for number, (split, count) in enumerate(zip(SPLITS, (train, val), strict=True)):
-            _write_split(made, split, [(seed, number, index) for index in range(count)])
+        for number, (split, count) in enumerate(zip(splits, (train, val), strict=True)):
+            write(made, split, [(seed, number, index) for index in range(count)])
         files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*"))
         (made / STAMP).write_text(json.dumps({"parameters": parameters, "files": files}))
         if target.exists():
@@ -49,7 +57,7 @@ def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0) -> 
     return root
 
 
-def _found(root: Path) -> dict[str, int] | None:
+def _found(root: Path) -> Parameters | None:
     """The parameters of a complete set; None where there is nothing, or only parts of a set."""
     stamp = root / STAMP
     made = json.loads(stamp.read_text()) if stamp.exists() else {"files": []}
@@ -69,8 +77,7 @@ def _write_split(root: Path, split: str, seeds: list[tuple[int, ...]]) -> None:
         rng = np.random.default_rng(entropy)
         layout = lay_out(rng, empty=number % EMPTY_EVERY == 0)
         name, (height, width) = f"{number:012d}.jpg", layout.owner.shape
-        jpeg = cv2.imencode(".jpg", paint(layout, rng), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-        (root / split / name).write_bytes(jpeg.tobytes())
+        (root / split / name).write_bytes(_jpeg(layout, rng))
         images.append({"id": number, "file_name": name, "height": height, "width": width})
         for fields in annotate(layout):
             annotations.append({"id": len(annotations) + 1, "image_id": number, **fields})
@@ -78,6 +85,19 @@ def _write_split(root: Path, split: str, seeds: list[tuple[int, ...]]) -> None:
     coco = {"images": images, "annotations": annotations, "categories": categories}
     (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(coco))
+
+
+def _write_classes(root: Path, split: str, seeds: list[tuple[int, ...]]) -> None:
+    """Draw one shape from each of `seeds`, of each class in turn, into a folder for each class."""
+    for number, entropy in enumerate(seeds):
+        rng = np.random.default_rng(entropy)
+        name = CLASSES[number % len(CLASSES)]
+        (root / split / name).mkdir(parents=True, exist_ok=True)
+        (root / split / name / f"{number + 1:06d}.jpg").write_bytes(_jpeg(lay_out_one(rng, name), rng))
+
+
+def _jpeg(layout: Layout, rng: np.random.Generator) -> bytes:
+    return cv2.imencode(".jpg", paint(layout, rng), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
 def annotate(layout: Layout) -> list[dict[str, Any]]:
@@ -95,3 +115,10 @@ def annotate(layout: Layout) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+# For each task the names of its splits, and what writes one.
+TASKS: dict[str, tuple[tuple[str, str], Callable[[Path, str, list[tuple[int, ...]]], None]]] = {
+    "detection": (SPLITS, _write_split),
+    "classification": (("train", "val"), _write_classes),
+}

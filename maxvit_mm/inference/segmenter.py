@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ class Segmenter(Predictor[np.ndarray]):
             deploy=deploy,
             most_pixels=most_pixels,
         )
+        if tta:  # of merged scores, MMEngine says so of each size anew
+            warnings.filterwarnings("ignore", message="The shape of value will convert from")
         self.dtype = dtype_of(len(self.classes.names))
         self.nothing = nothing_in(self.dtype)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
@@ -18,10 +20,13 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..data.coco_folder import inspect
+from ..openmmlab.fused import fuse
 from ..openmmlab.image_size import set_scale
+from ..openmmlab.late import read_norms_late
 from ..openmmlab.loaders import dataset_configs, decoder_of
 from ..openmmlab.retarget import filter_of, point_config_at
 from ..openmmlab.shipped_configs import find_config
+from .breakdown import parts_of_a_step
 from .timing import DTYPES, seconds_of
 
 CONFIG = "mask_rcnn_maxvit_t_coco"
@@ -34,8 +39,11 @@ BACKBONES: dict[str, dict[str, Any]] = {
 }
 
 
+LEAST = 3  # steps that are timed, however long they take
+
+
 def step_times(
-    folder: Path, names: Sequence[str], device: str, dtype: str, batch: int, steps: int, scale: Any = None
+    cfg: Config, batches: Sequence[Any], names: Sequence[str], device: str, dtype: str, most: float = math.inf
 ) -> dict[str, list[float]]:
     """Seconds of the first steps of a training, for each backbone, without the very first, which sets up.
 
@@ -43,20 +51,37 @@ def step_times(
     forward and the backward pass, and the optimizer's.
 
     Args:
-        folder: of images in COCO's layout, as `--data` takes it.
+        cfg: of `config_on`.
+        batches: of `batches_of`; a step each.
         dtype: 'fp32', or 'bf16' for mixed precision.
-        batch: images a step.
-        steps: how many are timed.
-        scale: the size that images are resized to; without it the config's, 1333 x 800.
+        most: seconds for each backbone, after which no other step is begun. All get as many steps.
     """
-    cfg = config_on(folder, scale)
-    batches = batches_of(cfg, batch, steps + 1)
-    found = {}
+    found: dict[str, list[float]] = {}
     for name in names:
-        torch.manual_seed(0)
         model, optimizer = built(cfg, name, device, dtype)
         run = partial(model.train_step, optim_wrapper=optimizer)
-        found[name] = [seconds_of(partial(run, data), device) for data in batches][1:]
+        found[name] = []
+        for data in batches:
+            if sum(found[name]) > most and len(found[name]) > LEAST:
+                break
+            found[name].append(seconds_of(partial(run, data), device))
+    fewest = min(map(len, found.values()))
+    return {name: times[1:fewest] for name, times in found.items()}
+
+
+def parts_of_steps(
+    cfg: Config, batches: Sequence[Any], names: Sequence[str], device: str, dtype: str
+) -> dict[str, list[dict[str, float]]]:
+    """Seconds of each part of a step, a dict of `parts_of_a_step` each, for each backbone.
+
+    Each batch is a step of warming up before, so that no size is new.
+    """
+    found = {}
+    for name in names:
+        model, optimizer = built(cfg, name, device, dtype)
+        for data in batches:
+            model.train_step(data, optimizer)
+        found[name] = [parts_of_a_step(model, optimizer, data, device) for data in batches]
     return found
 
 
@@ -68,17 +93,30 @@ def config_on(folder: Path, scale: Any) -> Config:
     return cfg
 
 
-def batches_of(cfg: Config, batch: int, count: int) -> list[dict[str, Any]]:
-    """The first images of the training, as its pipeline prepares them; after the last, from the first."""
+def batches_of(cfg: Config, batch: int, count: int) -> tuple[list[dict[str, Any]], list[float]]:
+    """The first images of the training, as its pipeline prepares them; after the last, from the first.
+
+    Returns:
+        The batches, and the seconds that one process took to read and prepare each.
+    """
     init_default_scope("mmdet")
     torch.manual_seed(0)
     dataset = DATASETS.build(next(iter(dataset_configs(cfg.train_dataloader))))
     items = (dataset[number % len(dataset)] for number in range(batch * count))
-    return [pseudo_collate(list(islice(items, batch))) for _ in range(count)]
+    batches, seconds = [], []
+    for _ in range(count):
+        start = time.perf_counter()
+        batches.append(pseudo_collate(list(islice(items, batch))))
+        seconds.append(time.perf_counter() - start)
+    return batches, seconds
 
 
 def built(cfg: Config, name: str, device: str, dtype: str) -> tuple[Any, OptimWrapper]:
-    """A detector in training, with the optimizer of the config; a CPU, which rehearses, trains in fp32."""
+    """A detector in training, with the optimizer of the config, as `tools/train.py` runs it.
+
+    A CPU, which rehearses, trains in fp32.
+    """
+    torch.manual_seed(0)
     cfg = cfg.copy()
     cfg.merge_from_dict(dict(model=BACKBONES[name]))
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
@@ -87,6 +125,9 @@ def built(cfg: Config, name: str, device: str, dtype: str) -> tuple[Any, OptimWr
         wrapper = {**wrapper, "type": "AmpOptimWrapper", "dtype": "bfloat16"}
     logging.disable(logging.INFO)  # a line for each parameter
     try:
-        return model, build_optim_wrapper(model, wrapper)
+        optimizer = build_optim_wrapper(model, wrapper)
     finally:
         logging.disable(logging.NOTSET)
+    fuse(optimizer.optimizer)
+    read_norms_late(optimizer)
+    return model, optimizer

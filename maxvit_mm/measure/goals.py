@@ -1,21 +1,17 @@
 """The table by which the speed on a GPU is judged: each row a ratio, measured in one run, beside its goal.
 
-`tools/benchmark.py --report` makes it. Before a work is timed, ours is shown to be equal to the plain network
-in it. The detector's steps rest on that.
+`report.py` measures them.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from .detector_steps import step_times
-from .equality import check_equal
 from .launches import launches
 from .peers import Work
-from .timing import Row, first_calls, measure, prepare, unseen
+from .timing import Row, prepare
 
 OURS, DEPLOYED, TIMM, SWIN = "maxvit_mm", "maxvit_mm, deployed", "timm, channels-last", "Swin-T (mmdet)"
 
@@ -58,72 +54,6 @@ class Goal(NamedTuple):
         if self.value is None:
             return None
         return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-
-class Found(NamedTuple):
-    """What a report measured: the times behind the goals, and the goals."""
-
-    rows: list[Row]
-    detector: dict[str, list[float]]
-    goals: list[Goal]
-
-
-def report(device: str, dtype: str, rounds: int, folder: Path, sizes: Sizes) -> Found:
-    """Measure all rows.
-
-    Args:
-        folder: of images in COCO's layout, of mixed sizes, for the step of a detector.
-
-    Raises:
-        NotEqualError: where ours differs from the plain network by more than rounding.
-    """
-    rows: list[Row] = []
-    goals: list[Goal] = []
-
-    def timed(work: Work, names: list[str], memory: bool = False) -> Row:
-        print(work, flush=True)
-        rows.append(measure(work, names, device, rounds, memory))
-        return rows[-1]
-
-    def work_of(kind: str, size: tuple[int, ...], scaled: bool = False, compiled: bool = False) -> Work:
-        batch, height, width = size
-        return Work(kind, batch, height, width, dtype, compiled, scaled)
-
-    for kind in ("forward", "training step"):
-        for size, scaled in ((sizes.small, False), (sizes.large, False), (sizes.large, True)):
-            work = work_of(kind, size, scaled)
-            say_equal(work, device)
-            ours = DEPLOYED if kind == "forward" else OURS
-            row = timed(work, [ours, TIMM], memory=kind != "forward")
-            goals += against_timm(row, ours, GOALS[kind, size == sizes.small, scaled])
-            if kind == "forward" and size == sizes.small:
-                compiled = timed(work._replace(compiled=True), [TIMM])
-                goals += faster(row, ours, compiled.seconds[TIMM], "timm compiled / ours", 1.5)
-                # Swin-T does not take a cast: it is run by autocast.
-                swin = timed(work._replace(autocast=dtype != "fp32"), [SWIN])
-                goals += faster(row, ours, swin.seconds[SWIN], "Swin-T / ours", 1.0)
-        batch = 1 if kind == "forward" else 2
-        divided, odd = ((batch, *size) for size in (sizes.divided, sizes.odd))
-        for size in (divided, odd):
-            say_equal(work_of(kind, size), device)
-        even, uneven = (timed(work_of(kind, size), [OURS]) for size in (divided, odd))
-        goals.append(per_pixel(even, uneven))
-        first, second = first_calls(unseen(even.work, seen(rows)), [OURS], device)
-        rows += [first, second]
-        goals.append(new_size(first, second))
-    goals += few_launches(work_of("training step", sizes.small), OURS, device, 1500)
-    goals += few_launches(work_of("forward", (1, *sizes.odd)), DEPLOYED, device, 350)
-    print("Mask R-CNN, steps on images of mixed sizes", flush=True)
-    detector = step_times(
-        folder, [OURS, SWIN], device, dtype, sizes.detector_batch, sizes.detector_steps, sizes.scale
-    )
-    goals.append(detector_goal(detector, sizes))
-    return Found(rows, detector, goals)
-
-
-def say_equal(work: Work, device: str) -> None:
-    ours, plain = check_equal(work, device)
-    print(f"{work}: relative error of ours {ours:.1e}, of the plain network {plain:.1e}", flush=True)
 
 
 # timm channels-last / ours: by kind, whether the small size, whether the partition grows with the image.
@@ -170,10 +100,10 @@ def few_launches(work: Work, ours: str, device: str, bound: int) -> Iterator[Goa
     yield Goal(str(work), "launches", None if count is None else float(count), float(bound), False)
 
 
-def detector_goal(times: Mapping[str, list[float]], sizes: Sizes) -> Goal:
+def detector_goal(times: Mapping[str, list[float]], batch: int) -> Goal:
     """By the mean: a step that waits for its size's plan belongs to the training."""
     ours, theirs = (statistics.mean(times[name]) for name in (OURS, SWIN))
-    work = f"Mask R-CNN, {sizes.detector_steps} first steps of {sizes.detector_batch} images of mixed sizes"
+    work = f"Mask R-CNN, {len(times[OURS])} first steps of {batch} images of mixed sizes"
     return Goal(work, "ours / Swin-T", ours / theirs, 1.25, False)
 
 

@@ -12,7 +12,7 @@ STARTS = ("cudaLaunchKernel", "cudaGraphLaunch", "cuLaunchKernel")
 
 
 def launches(run: Run, device: str) -> int | None:
-    """Launches of one call, after a warm-up of it; None where there is no GPU."""
+    """Launches of one call, after a warm-up of it; None without a GPU, or one whose calls show."""
     if device != "cuda":
         return None
     run()
@@ -20,4 +20,4 @@ def launches(run: Run, device: str) -> int | None:
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
         run()
         torch.cuda.synchronize()
-    return sum(event.count for event in profiled.key_averages() if event.key.startswith(STARTS))
+    return sum(event.count for event in profiled.key_averages() if event.key.startswith(STARTS)) or None

@@ -27,9 +27,11 @@ SIZES = {
     "RandomResizedCrop": ("scale",),
     "ResizeEdge": ("scale",),
     "CenterCrop": ("crop_size",),
+    "MaxViTCrop": ("size",),
 }
-TESTED = {"Resize": "scale", "FixScaleResize": "scale", "CenterCrop": "crop_size"}  # what a test ends with
-WINDOW = ("crop_size", "stride")  # of a model's test_cfg, where it slides over large images
+# What a test ends with
+TESTED = {"Resize": "scale", "FixScaleResize": "scale", "CenterCrop": "crop_size", "MaxViTCrop": "size"}
+WINDOW = ("crop_size", "stride", "size")  # of a test_cfg: of what slides over an image, or it is padded to
 PARTS = ("train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline", "custom_hooks")
 PADDED_TO = 128  # pixels; a pad_size_divisor from here on is the side of a square, not what strides need
 Scale = tuple[int, int]  # the most pixels of the longer side, and of the shorter one
@@ -96,11 +98,11 @@ def set_scale(cfg: Config, scale: Scale) -> None:
         raise SystemExit(
             "--img-scale: no step of the config's pipelines is a Resize: set the size in the config itself"
         )
-    window = cfg.model.get("test_cfg") or {}
-    for key in WINDOW:
-        if window.get(key) is not None:
-            window[key] = resized(window[key], short, short)
     preprocessor = cfg.model.get("data_preprocessor") or {}
+    for tested_with in (cfg.model.get("test_cfg") or {}, preprocessor.get("test_cfg") or {}):
+        for key in WINDOW:
+            if tested_with.get(key) is not None:
+                tested_with[key] = resized(tested_with[key], short, short)
     side = preprocessor.get("pad_size_divisor") or 1
     if side >= PADDED_TO:
         preprocessor["pad_size_divisor"] = round(side * long)

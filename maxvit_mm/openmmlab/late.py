@@ -7,7 +7,8 @@ then has nothing to do until the next kernels are launched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,8 +22,12 @@ class Late:
     """Numbers of a step by name, of which those on a GPU are copied behind what it still has to do."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self.numbers = {name: value for name, value in values.items() if not on_gpu(value)}
         scalars = {name: value for name, value in values.items() if on_gpu(value)}
+        self.numbers = {
+            name: float(value.detach() if isinstance(value, Tensor) else value)
+            for name, value in values.items()
+            if name not in scalars
+        }
         self.names, self.is_there = list(scalars), None
         if scalars:
             together = torch.stack([value.detach().reshape(()).double() for value in scalars.values()])
@@ -32,14 +37,10 @@ class Late:
 
     def read(self) -> dict[str, float]:
         """The numbers; waits for the step that they are of, and for no later one."""
-        found = {
-            name: float(value.detach() if isinstance(value, Tensor) else value)
-            for name, value in self.numbers.items()
-        }
-        if self.is_there is not None:
-            self.is_there.synchronize()
-            found.update(zip(self.names, self.copy.numpy().tolist(), strict=True))
-        return found
+        if self.is_there is None:
+            return self.numbers
+        self.is_there.synchronize()
+        return {**self.numbers, **dict(zip(self.names, self.copy.numpy().tolist(), strict=True))}
 
 
 def on_gpu(value: Any) -> bool:
@@ -57,27 +58,14 @@ class LateInfoHook(RuntimeInfoHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         self.waiting: list[Late] = []
-        self.norm: Tensor | None = None
-        wrapper = runner.optim_wrapper
-        if getattr(wrapper, "clip_grad_kwargs", None) and trains_on_gpu(wrapper):
-            wrapper.clip_func = self.clips(wrapper.clip_func)
-
-    def clips(self, clip: Callable[..., Tensor | None]) -> Callable[..., None]:
-        """The same clipping, which keeps the norm here, and tells MMEngine of none to wait for."""
-
-        def clipped(*arguments: Any, **named: Any) -> None:
-            norm = clip(*arguments, **named)
-            self.norm = self.norm if norm is None else norm
-
-        return clipped
+        self.norms = read_norms_late(runner.optim_wrapper)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         values = dict(outputs or {})
-        if self.norm is not None:
-            values[runner.optim_wrapper.grad_name] = self.norm
-            self.norm = None
+        if self.norms:
+            values[runner.optim_wrapper.grad_name] = self.norms.pop()
         self.waiting.append(Late(values))
         self.note(runner, but=0 if self.is_logged(runner, batch_idx) else 1)
 
@@ -103,6 +91,25 @@ class LateInfoHook(RuntimeInfoHook):
     def after_train(self, runner: Runner) -> None:
         self.note(runner)
         super().after_train(runner)
+
+
+def read_norms_late(wrapper: Any) -> deque[Tensor]:
+    """Have MMEngine's wrapper of an optimizer on a GPU clip gradients without reading their norm.
+
+    Returns:
+        What holds the norm of the last step, a tensor; empty where nothing clips, or only values.
+    """
+    last: deque[Tensor] = deque(maxlen=1)
+    if getattr(wrapper, "clip_grad_kwargs", None) and trains_on_gpu(wrapper):
+        clip = getattr(wrapper.clip_func, "by", wrapper.clip_func)  # of a wrapper that was trained before
+
+        def clipped(*arguments: Any, **named: Any) -> None:  # MMEngine notes no norm then
+            norm = clip(*arguments, **named)
+            last.extend([] if norm is None else [norm])
+
+        clipped.by = clip  # type: ignore[attr-defined]
+        wrapper.clip_func = clipped
+    return last
 
 
 def trains_on_gpu(wrapper: Any) -> bool:

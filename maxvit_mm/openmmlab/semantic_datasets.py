@@ -73,11 +73,14 @@ class LabelImageDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: where the folder has no such split.
+        ValueError: where the legend is not of as many classes as `metainfo` names.
     """
 
     def __init__(self, *, split: str, legend: Legend, **arguments: Any):
         self.split, self.legend = split, legend
         super().__init__(**arguments)
+        if len(legend) != len(self.metainfo["classes"]):
+            raise ValueError(f"a legend of {len(legend)} for {len(self.metainfo['classes'])} classes")
 
     def load_data_list(self) -> list[dict[str, Any]]:
         pairs = find_pairs(Path(self.data_root), self.split)

@@ -5,7 +5,7 @@ MMEngine loads what fits and goes on, with random weights for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.runner import CheckpointLoader
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from .checkpoint import CheckpointError
 from .loading import differences, is_finite
 from .wrappings import find_state, is_odd, is_state
+
+KEEP_THE_HEAD = "; to start from its head too, convert it with --to mmpretrain and name that with load_from"
 
 
 def load_detector(
@@ -85,16 +87,22 @@ def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def what_differs(own: dict[str, Tensor], state: dict[str, Tensor], source: str, other_heads: bool) -> str:
     """`check_detector` for one set of tensors: `own` the detector's, `state` those of the checkpoint."""
-    problems = differences(own, state)
+    problems, kind = differences(own, state), kind_of(own)
     if not problems:
         return ""
     if any(name.startswith("trunk.") for name in state):
         raise CheckpointError(
-            f"{source} is a backbone and no detector: name it with model.backbone.init_cfg.type=Pretrained "
-            f"and model.backbone.init_cfg.checkpoint={source}"
+            f"{source} is a backbone and no {kind}: name it with model.backbone.init_cfg.type=Pretrained "
+            f"and model.backbone.init_cfg.checkpoint={source}{KEEP_THE_HEAD if kind == 'classifier' else ''}"
         )
     if other_heads and not any(is_odd(tensor) or not is_finite(tensor) for tensor in state.values()):
         backbones = ({n: t for n, t in each.items() if n.startswith("backbone.")} for each in (own, state))
         if not differences(*backbones):
             return problems
-    raise CheckpointError(f"{source} does not fit this detector; nothing was started:\n{problems}")
+    raise CheckpointError(f"{source} does not fit this {kind}; nothing was started:\n{problems}")
+
+
+def kind_of(names: Iterable[str]) -> str:
+    """What a network is to its user, by the names of its heads."""
+    heads = {name.partition(".")[0] for name in names}
+    return "classifier" if "head" in heads else "segmenter" if "decode_head" in heads else "detector"

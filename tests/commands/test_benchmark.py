@@ -149,10 +149,14 @@ def test_the_report_is_rehearsed_on_a_cpu(tmp_path, capsys, monkeypatch, shapes)
     unknown = [goal["compared"] for goal in saved["goals"] if goal["value"] is None]
     assert unknown == ["launches", "launches"]  # which only a GPU counts
     assert len(saved["goals"]) == 17
-    assert {name: len(times) for name, times in saved["steps"].items()} == {
-        "maxvit_mm": 2,
-        "Swin-T (mmdet)": 2,
-    }
+    for what in ("steps", "parts"):
+        assert {name: len(each) for name, each in saved[what].items()} == {
+            "maxvit_mm": 2,
+            "Swin-T (mmdet)": 2,
+        }
+    assert "| heads and losses | " in table
+    assert "One process reads and augments the images of a step in " in table
+    assert saved["lost"] == []
 
 
 def test_the_report_has_works_of_its_own(capsys):

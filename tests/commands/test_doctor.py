@@ -30,6 +30,7 @@ def nms(boxes, scores, threshold):
 PIP = f"{re.escape(sys.executable)} -m pip"
 UPSTREAM = {"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0"}
 ONEDL = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmdetection": "3.5.1"}
+SEGMENTATION = "mmsegmentation==1.2.2 ftfy regex"
 INSTALL_UPSTREAM = f"{PIP} install mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0 'setuptools<81'"
 INSTALL_ONEDL = f"{PIP} install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1"
 
@@ -90,13 +91,18 @@ def test_a_well_environment_is_listed_and_has_no_problem(site):
     assert status == 0
     assert re.findall(r"^  ok +(\S+) +(.*)", said, re.MULTILINE)[1:] == [
         ("torch", "2.13.0+cpu"),
-        ("torchvision", "none, and none is needed"),
+        ("torchvision", "none; only classification needs it"),
         ("OpenMMLab", "OpenMMLab's own packages"),
         ("mmcv", "mmcv-lite 2.1.0 (no compiled ops; maxvit_mm has those that detectors need)"),
         ("mmengine", "mmengine 0.10.7"),
         ("mmdet", "mmdet 3.3.0"),
         ("OpenCV", "opencv-python 5.0.0.93"),
         ("GPU", "none"),
+        ("mmseg", f"none; only segmentation needs it: `{sys.executable} -m pip install {SEGMENTATION}`"),
+        (
+            "mmpretrain",
+            f"none; only classification needs it: `{sys.executable} -m pip install mmpretrain==1.2.0`",
+        ),
     ]
 
 
@@ -183,9 +189,16 @@ def test_the_systems_python_is_told_which_environment_has_what_is_missing(site):
             {"mmcv": "2.1.0", "onedl-mmdetection": "3.5.1"},
             f".*`{PIP} uninstall -y onedl-mmdetection && {PIP} install mmengine==0.10.7 mmdet==3.3.0 ",
         ),
-        (  # of another task
+        (  # of another task, which has its own of either family
             {**UPSTREAM, "onedl-mmsegmentation": "1.4.2"},
-            ".* and onedl-mmsegmentation of onedl, the living fork are installed, a half of each family",
+            ".* and onedl-mmsegmentation of onedl, the living fork are installed, a half of each family.* "
+            rf"`{PIP} uninstall -y onedl-mmsegmentation && {INSTALL_UPSTREAM} {SEGMENTATION}`; or .* && "
+            rf"{INSTALL_ONEDL} onedl-mmsegmentation==1\.4\.2`\.$",
+        ),
+        (
+            {**UPSTREAM, "mmpretrain": "1.2.0", "onedl-mmpretrain": "1.3.6"},
+            rf".* the same folders \(mmpretrain\), .*`{PIP} uninstall -y onedl-mmpretrain mmpretrain && "
+            rf"{INSTALL_UPSTREAM} mmpretrain==1\.2\.0`; or .* onedl-mmpretrain==1\.3\.6`\.$",
         ),
         (
             {"torch": "2.5.1"},
@@ -229,6 +242,63 @@ def test_a_torchvision_for_another_torch_is_a_problem(site):
         f"(it is not needed), or put the build for this torch in its place, `{sys.executable} -m pip install "
         "--force-reinstall --no-deps torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu`."
     ]
+
+
+def test_a_torchvision_that_serves_without_its_ops_is_a_note(site):
+    site.well("maxvit_mm")
+    site.add(
+        "torchvision",
+        "0.28.0",
+        "torchvision",
+        "import torch; torch.library.register_fake('torchvision::nms')",
+    )
+    serves = "import sys, types; sys.modules['torchvision'] = types.ModuleType('torchvision')"
+    site.add("maxvit_mm", "0.1.0", "maxvit_mm", serves)
+    assert problems(site) == []
+    (note,) = re.findall(r"^  note +torchvision +(.+)", site.doctor()[1], re.MULTILINE)
+    assert note == (
+        "0.28.0, whose compiled ops do not load beside torch 2.13.0+cpu: it serves without them, and the ops "
+        f"of detectors run in PyTorch. For compiled ones, `{sys.executable} -m pip install --force-reinstall "
+        "--no-deps torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu`"
+    )
+
+
+def test_a_framework_of_another_task_is_tried_and_what_it_lacks_is_named(site):
+    site.well()
+    for name, folder, code in (
+        ("mmsegmentation", "mmseg", "import ftfy"),
+        ("mmpretrain", "mmpretrain", "import torchvision"),
+    ):
+        site.add(name, "1.2.0", folder)
+        for module in ("models", "datasets"):
+            (site.folder / folder / f"{module}.py").write_text(code)
+    python = sys.executable
+    assert problems(site) == [
+        f"mmsegmentation 1.2.0 needs ftfy, which is not here: run `{python} -m pip install ftfy regex`.",
+        "mmpretrain 1.2.0 needs torchvision, which is not here: run "
+        f"`{python} -m pip install torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu`.",
+    ]
+    for folder in ("mmseg", "mmpretrain"):
+        for module in ("models", "datasets"):
+            (site.folder / folder / f"{module}.py").write_text("")
+    assert problems(site) == []
+    assert re.search(r"^  ok +mmseg +mmsegmentation 1\.2\.0$", site.doctor()[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("torch", "said"),
+    [
+        ("2.13.0+cu126", "torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cu126"),
+        ("2.6.0+cu124", "torchvision==0.21.0 --index-url https://download.pytorch.org/whl/cu124"),
+        ("2.13.0", ""),  # PyPI's, for which PyPI has its own
+        ("2.13.0+cpu", ""),
+    ],
+)
+def test_the_torchvision_of_a_torch_for_cuda_is_told_to_the_set_up(site, torch, said):
+    site.add("torch", torch)
+    assert site.doctor("--torchvision") == (0, f"{said}\n")
+    site.add("torchvision", "0.28.0")
+    assert site.doctor("--torchvision") == (0, "\n")
 
 
 def test_peers_that_are_missing_are_named(site):
@@ -394,7 +464,13 @@ def test_the_doctor_imports_nothing_that_may_be_broken(path):
 def test_the_doctor_names_the_versions_that_are_pinned():
     pins = (ROOT / "tools/pins.txt").read_text().splitlines()
     said = " ".join(path.read_text() for path in DOCTOR)
-    said += (ROOT / "maxvit_mm/openmmlab/mmcv_ops/compiled.py").read_text()
-    named = set(re.findall(r"(?:onedl-mm[a-z]+|mm(?:engine|cv|cv-lite|det))==[\d.]+\d", said))
-    assert {name.partition("==")[0] for name in named} == {*UPSTREAM, "mmcv", *ONEDL}
+    said += "".join(
+        (ROOT / "maxvit_mm/openmmlab" / file).read_text()
+        for file in ("mmcv_ops/compiled.py", "task_packages.py")
+    )
+    named = set(
+        re.findall(r"(?:onedl-mm[a-z]+|mm(?:engine|cv-lite|cv|det|segmentation|pretrain))==[\d.]+\d", said)
+    )
+    tasks = {"mmsegmentation", "mmpretrain", "onedl-mmsegmentation", "onedl-mmpretrain"}
+    assert {name.partition("==")[0] for name in named} == {*UPSTREAM, "mmcv", *ONEDL, *tasks}
     assert named <= set(pins)

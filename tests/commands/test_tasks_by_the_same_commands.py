@@ -1,18 +1,18 @@
 """A segmenter and a classifier by the commands of a detector: trained, resumed, tested, drawn, checked."""
 
-import json
 import pickle
 import re
-import subprocess
-import sys
+from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import ROOT
 from runs import QUICK, forget_runs, refusal
 
+from maxvit_mm.commands.checkup import findings
+from maxvit_mm.commands.summary import main as summary
 from maxvit_mm.commands.test import main as evaluate
 from maxvit_mm.commands.train import main as train
 from maxvit_mm.data.shapes import make_shapes
@@ -35,6 +35,12 @@ class Trial(NamedTuple):
 CLASSES = ["disk", "square", "triangle", "star"]
 TASKS = {
     "segmentation": ("upernet_maxvit_pico_shapes", "mIoU", ["background", *CLASSES], make_shapes),
+    "classification": (
+        "maxvit_pico_shapes_classes",
+        "accuracy/top1",
+        sorted(CLASSES),
+        partial(make_shapes, task="classification"),
+    ),
 }
 
 
@@ -94,10 +100,13 @@ def test_a_checkpoint_of_other_classes_is_refused_and_heads_of_others_start_at_r
 ):
     few = ["--classes", "square", "triangle", "--data", str(trial.data)]
     file = str(trial.work_dir / "iter_2.pth")
-    assert "does not fit" in refusal(evaluate, trial.config, file, *few, "--cfg-options", *QUICK)
+    assert "it was trained on the classes" in refusal(
+        evaluate, trial.config, file, *few, "--cfg-options", *QUICK
+    )
     forget_runs()
     train([trial.config, *few, "--max-steps", "1", "--cfg-options", *SHORT, f"load_from={file}"])
-    assert re.search(r"fits only in part; the rest starts at random", capsys.readouterr().err)
+    (log,) = Path("work_dirs").glob("*/*/*.log")
+    assert "fits only in part; the rest starts at random" in log.read_text()
 
 
 def test_mixed_precision_without_a_gpu_and_a_folder_that_is_none_are_refused(trial, elsewhere):
@@ -106,15 +115,12 @@ def test_mixed_precision_without_a_gpu_and_a_folder_that_is_none_are_refused(tri
 
 
 def test_the_doctor_and_the_summary_read_its_config(trial, elsewhere):
-    commands = [["doctor.py", trial.config, "--data", str(trial.data), "--json"]]
-    commands += [["summary.py", trial.config, "--shape", "64", "96"]]
-    said = [
-        subprocess.run(
-            [sys.executable, ROOT / "tools" / name, *arguments], capture_output=True, text=True, check=False
-        )
-        for name, *arguments in commands
-    ]
-    lines = {line["about"]: line for line in json.loads(said[0].stdout)}
-    assert lines["config"]["level"] == lines["model"]["level"] == lines["data"]["level"] == "ok", said[0]
-    assert "steps" in lines["plan"]["text"]
-    assert re.search(rf"\| {trial.config} \| 64 x 96 \| \d+\.\dM \| \d+\.\dG \| \d", said[1].stdout), said[1]
+    nothing = dict.fromkeys(["work_dir", "cfg_options", "gpus", "gpu_memory"])
+    found = list(findings(Namespace(config=trial.config, data=str(trial.data), **nothing)))
+    lines = {finding.about: finding for finding in found}
+    assert {lines[about].level for about in ("config", "data", "model", "kernels")} == {"ok"}, found
+    assert "steps" in lines["plan"].text
+    alone = list(findings(Namespace(config=None, data=str(trial.data), **nothing)))
+    assert alone[0].level == "ok", alone
+    (counted,) = summary([trial.config, "--shape", "64", "96"])
+    assert re.fullmatch(rf"\| {trial.config} \| 64 x 96 \| \d+\.\dM \| \d+\.\dG \| \d.* \|", counted.row())

@@ -159,18 +159,18 @@ def test_the_twins_on_the_pages_are_those_of_the_table():
 
 
 def configs(with_amp):
-    found = {path.stem for path in (ROOT / "configs").glob("*.py")}
-    return {name for name in found if with_amp or "_amp_" not in name}
+    """Our configs by their names, with the path of each below `configs`, without its suffix."""
+    found = [path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.py")]
+    leaves = {path.stem: path.with_suffix("").as_posix() for path in found if "_base_" not in path.parts}
+    return {name: path for name, path in leaves.items() if with_amp or "_amp_" not in name}
 
 
 def test_the_zoo_and_the_metafile_list_every_config():
-    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.py\) \|", PAGES["configs/README.md"], re.MULTILINE)
-    assert {name for name, _ in rows} == configs(with_amp=False)
-    assert all(name == target for name, target in rows)
+    rows = re.findall(r"^\| \[(\w+)\]\(([\w/]+)\.py\) \|", PAGES["configs/README.md"], re.MULTILINE)
+    assert dict(rows) == configs(with_amp=False)
     metafile = yaml.safe_load((ROOT / "configs/metafile.yml").read_text())
-    assert {model["Name"] for model in metafile["Models"]} == configs(with_amp=True)
-    for model in metafile["Models"]:
-        assert model["Config"] == f"configs/{model['Name']}.py"
+    listed = {model["Name"]: model["Config"] for model in metafile["Models"]}
+    assert listed == {name: f"configs/{path}.py" for name, path in configs(with_amp=True).items()}
 
 
 @pytest.mark.parametrize(

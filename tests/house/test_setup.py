@@ -21,6 +21,7 @@ home=$(dirname "$(dirname "$0")")
 case "$*" in
     "${FAILS:-never}"*) exit 137 ;;
     *"pip list"*) echo "$THERE" ;;
+    *"doctor.py --torchvision") echo "$OF_TORCH" ;;
     "-m pip install "*) mkdir -p "$home/lib/python3.11/site-packages/$(date +%N)" ;;
     "-m venv "*) for last; do :; done; rm -rf "$last"; mkdir -p "$last/bin"; cp "$0" "$last/bin/python" ;;
     *"echo --system-site-packages"*|*importlib.metadata*) exit 1 ;;
@@ -204,6 +205,25 @@ def test_mmcv_is_compiled_beside_our_torch_and_never_cached(clone):
 def test_ops_that_load_are_not_compiled_again(clone):
     calls = clone.make("test-compiled")[1]
     assert asked(calls, ".*--no-binary mmcv") == -1
+
+
+OF_TORCH = "torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cu126"
+
+
+def test_a_torch_for_cuda_gets_the_torchvision_that_belongs_to_it(clone):
+    status, calls = clone.make("demo", OF_TORCH=OF_TORCH)
+    assert status == 0, clone.said
+    first = asked(calls, f"{INSTALL} --no-deps {re.escape(OF_TORCH)}$")
+    assert asked(calls, f"{DOCTOR} --before$") < first < asked(calls, f"{INSTALL} .* -e")
+    assert asked(Clone(clone.root.parent / "other").make("demo")[1], ".*torchvision==") == -1
+
+
+def test_a_set_up_goes_on_without_that_torchvision_and_says_so(clone):
+    install = "-m pip install -c .venv/.maxvit_mm-constraints.txt --only-binary :all: --no-deps torchvision"
+    status, calls = clone.make("demo", OF_TORCH=OF_TORCH, FAILS=install)
+    assert status == 0, clone.said
+    assert f"note: {OF_TORCH} was not to be had" in clone.said
+    assert asked(calls, f"{INSTALL} .* -e") >= 0
 
 
 # --- versions ---

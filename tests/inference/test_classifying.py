@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import FILES
+from mmengine.registry import init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer, get_model
 from untrained import NAMES, classifier_config
 
@@ -26,6 +27,7 @@ def probabilities(found):
 
 def test_probabilities_are_those_of_mmpretrain(classifier, images):
     model = get_model(classifier_config(), str(classifier), device="cpu")
+    init_default_scope("mmpretrain")
     expected = ImageClassificationInferencer(model)(list(images))
     for options in ({}, {"batch_size": 2}):
         found = list(Classifier(classifier, **options)(images))

@@ -6,7 +6,6 @@ from conftest import SMALL
 from maxvit_mm import MaxViT
 from maxvit_mm.measure import equality
 from maxvit_mm.measure.goals import (
-    TINY,
     Goal,
     Row,
     Work,
@@ -69,7 +68,7 @@ def test_a_size_is_judged_by_the_pixel_and_a_new_one_by_what_it_takes_more():
 
 
 def test_a_step_that_waits_for_its_size_counts_in_the_detectors_mean():
-    goal = detector_goal({"maxvit_mm": [1.0, 9.0], "Swin-T (mmdet)": [2.0, 2.0]}, TINY)
+    goal = detector_goal({"maxvit_mm": [1.0, 9.0], "Swin-T (mmdet)": [2.0, 2.0]}, batch=8)
     assert (goal.value, goal.reached) == (2.5, False)
 
 

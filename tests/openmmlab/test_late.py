@@ -110,7 +110,7 @@ def test_a_logger_and_a_checkpoint_find_all_steps(gpu, endless):
 def test_on_a_cpu_nothing_is_late(endless):
     runner, hook = runner_of(), LateInfoHook()
     hook.before_train(runner)
-    hook.after_train_iter(runner, 0, None, {"loss": torch.tensor(2.0)})
+    hook.after_train_iter(runner, 0, None, {"loss": torch.tensor(2.0, requires_grad=True)})
     assert noted(runner) == [2.0]
 
 

@@ -18,8 +18,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Tuple  # noqa: UP035  (Python 3.8 reads this file)
 
-from .imports import cards, look, problem_of_driver, problems_of_imports
-from .packages import family_of, installed, pip, problem_of_families, problems_of_packages
+from .imports import (
+    cards,
+    is_guarded,
+    look,
+    problem_of_driver,
+    problems_of_imports,
+    torchvision_beside,
+    torchvision_for,
+)
+from .packages import (
+    FOLDERS,
+    OF_TASKS,
+    family_of,
+    installed,
+    of_task,
+    pip,
+    problem_of_families,
+    problems_of_packages,
+)
 
 Finding = Tuple[str, str, str]  # noqa: UP006  ('ok', 'note' or 'problem'; about; a text)
 
@@ -39,7 +56,7 @@ def versions_found(there: dict[str, str], outcomes: dict[str, dict], known: list
     rows = {
         "Python": f"{'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}",
         "torch": there.get("torch"),
-        "torchvision": there.get("torchvision", "none, and none is needed"),
+        "torchvision": there.get("torchvision", "none; only classification needs it"),
         "OpenMMLab": family_of(there),
         "mmcv": f"{mmcv} ({ops})" if mmcv else None,
         "mmengine": versions("mmengine", "onedl-mmengine"),
@@ -47,9 +64,20 @@ def versions_found(there: dict[str, str], outcomes: dict[str, dict], known: list
         "OpenCV": versions(*(name for name in there if name.startswith("opencv"))),
         "GPU": " and ".join(gpus),
     }
-    mixed = problem_of_families(there) is not None
+    for folder, (task, *_) in OF_TASKS.items():
+        command = pip(f"install {of_task(folder, rows['OpenMMLab'])}")
+        absent = f"none; only {task} needs it: `{command}`"
+        rows[folder] = versions(*(name for names in FOLDERS[folder] for name in names)) or absent
+    levels = {"OpenMMLab": "problem"} if problem_of_families(there) else {}
+    if is_guarded(outcomes):
+        levels["torchvision"] = "note"
+        build = pip(f"install --force-reinstall --no-deps {torchvision_for(there['torch'])}")
+        rows["torchvision"] = (
+            f"{there['torchvision']}, whose compiled ops do not load beside torch {there['torch']}: it "
+            f"serves without them, and the ops of detectors run in PyTorch. For compiled ones, `{build}`"
+        )
     for name, value in rows.items():
-        yield "problem" if mixed and name == "OpenMMLab" else "ok", name, value or "none"
+        yield levels.get(name, "ok"), name, value or "none"
     if seen and "triton" in there:
         yield "ok", "Triton", there["triton"]
     elif seen:
@@ -87,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--compiled", action="store_true", help="mmcv's own compiled ops must run")
     parser.add_argument("--peers", action="store_true", help="other implementations must be there too")
     parser.add_argument("--before", action="store_true", help="only what installing would not mend")
+    parser.add_argument("--torchvision", action="store_true", help="print which one pip is to install first")
     parser.add_argument("config", nargs="?", help="a config, or the name of one of ours: will it train here?")
     parser.add_argument("--data", metavar="DIR", help="a folder of your own images, as for tools/train.py")
     parser.add_argument("--work-dir", help="where the training would write")
@@ -103,6 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
         show([("problem", "environment", f"{old}: run `make test PYTHON=python3.11`")])
         return 1
     there, outcomes, known = installed(), {}, []
+    if options.torchvision:
+        print(torchvision_beside(there))
+        return 0
     problems = problems_of_packages(there, options.compiled)
     if not problems and not options.before:
         outcomes = look(options.compiled, options.peers)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from .packages import FOLDERS, FULL, ONEDL_MMCV, pip, release
+from .packages import FOLDERS, FULL, OF_TASKS, ONEDL_MMCV, pip, release
 
 WHEELS = "https://download.pytorch.org/whl"
 CU126 = f"{WHEELS}/cu126"  # the oldest CUDA that torch is built for knows the oldest GPUs
@@ -18,7 +18,13 @@ CU126 = f"{WHEELS}/cu126"  # the oldest CUDA that torch is built for knows the o
 MODULES = ["cv2", "torch", "torchvision", "mmengine", "mmcv", "mmcv._ext", "mmdet", "einops", "safetensors"]
 MODULES += ["maxvit_mm"]
 PEERS = ["timm", "vit_pytorch", "tensorflow", "peft", "onnx", "onnxscript", "onnxruntime"]
-OPTIONAL = {"torchvision", "mmcv._ext"}
+OPTIONAL = {"torchvision", "mmcv._ext", *OF_TASKS}
+# Once maxvit_mm is imported, which brings a torchvision without its compiled ops where those do not load.
+GUARDED = "torchvision with maxvit_mm"
+AFTER_OURS = {
+    GUARDED: "import maxvit_mm, torchvision",
+    **{folder: f"import maxvit_mm, {folder}.models, {folder}.datasets" for folder in OF_TASKS},
+}
 PROOF_OF_OPS = """
 import torch
 import mmcv._ext
@@ -60,6 +66,7 @@ for name, program in json.loads(sys.argv[1]).items():
 def look(compiled: bool, peers: bool) -> dict[str, dict]:
     """What came of importing each module, and of looking for GPUs."""
     programs = {name: f"import {name}" for name in [*MODULES, *(PEERS if peers else [])]}
+    programs.update(AFTER_OURS)
     programs["GPU"] = LOOK_FOR_GPUS
     if compiled:
         programs["mmcv._ext"] = PROOF_OF_OPS
@@ -110,8 +117,14 @@ def attempt(programs: dict[str, str]) -> dict[str, dict]:
     return outcomes
 
 
-def diagnose(name: str, error: str, there: dict[str, str]) -> str:
-    """The sentence for a module that is there and cannot be imported."""
+def is_guarded(outcomes: dict[str, dict]) -> bool:
+    """Whether a torchvision is there whose compiled ops do not load, and which serves without them."""
+    alone, guarded = outcomes.get("torchvision", {}), outcomes.get(GUARDED, {"error": "not tried"})
+    return "error" in alone and alone.get("missing") != "torchvision" and "error" not in guarded
+
+
+def diagnose(name: str, error: str, missing: str | None, there: dict[str, str]) -> str:
+    """The sentence for a module that is there and cannot be imported; `missing` is what it did not find."""
     library = re.search(r"(\S+\.(?:so|dylib)\S*): cannot open shared object file", error)
     if name == "cv2" and library:
         version = there.get("opencv-python") or there.get("opencv-contrib-python") or "5.0.0.93"
@@ -123,6 +136,12 @@ def diagnose(name: str, error: str, there: dict[str, str]) -> str:
             f"torchvision {there.get(name)} was built for another torch than {torch} ({error}): run "
             f"`{pip('uninstall -y torchvision')}` (it is not needed), or put the build for this torch in its "
             f"place, `{pip('install --force-reinstall --no-deps ' + torchvision_for(torch))}`"
+        )
+    if name in OF_TASKS and missing:
+        owner = next((each for names in FOLDERS[name] for each in names if each in there), name)
+        wanted = {"torchvision": torchvision_for(torch), "ftfy": "ftfy regex"}.get(missing, missing)
+        return (
+            f"{owner} {there.get(owner)} needs {missing}, which is not here: run `{pip('install ' + wanted)}`"
         )
     if name == "mmcv._ext":
         package = "onedl-mmcv" if "onedl-mmcv" in there else "mmcv"
@@ -139,6 +158,15 @@ def diagnose(name: str, error: str, there: dict[str, str]) -> str:
         f"{name} is installed and cannot be imported ({error}): reinstall it, "
         f"`{pip('install --force-reinstall --no-deps')} ...`, or start afresh (`make clean`, or `deactivate`)"
     )
+
+
+def torchvision_beside(there: dict[str, str]) -> str:
+    """What pip is told before all else, for torchvision to be of the same CUDA as the torch that is there.
+
+    Empty where there is a torchvision, or no torch: what pip takes of itself fits PyPI's.
+    """
+    _, _, build = there.get("torch", "").partition("+")
+    return torchvision_for(there["torch"]) if build[:2] == "cu" and "torchvision" not in there else ""
 
 
 def torchvision_for(torch: str) -> str:
@@ -191,11 +219,14 @@ def problems_of_imports(
     absent, problems, said = [], [], set()
     for name, outcome in outcomes.items():
         error = outcome.get("error")
-        if error is None or error in said:
+        if error is None or error in said or name == GUARDED:
             continue
-        said.add(error)
+        if name == "torchvision" and is_guarded(outcomes):
+            continue
+        if name not in OPTIONAL or outcome.get("missing") != name:  # else nothing is said
+            said.add(error)
         if outcome.get("missing") != name or (name == "mmcv._ext" and compiled):
-            problems.append(diagnose(name, error, there))
+            problems.append(diagnose(name, error, outcome.get("missing"), there))
         elif owner := next(
             (each for names in FOLDERS.get(name, ()) for each in names if each in there), None
         ):

@@ -16,6 +16,11 @@ INSTALLS = {
     UPSTREAM: f"mmengine==0.10.7 {LITE} mmdet==3.3.0 'setuptools<81'",
     ONEDL: f"onedl-mmengine==0.10.12 {ONEDL_MMCV} onedl-mmdetection==3.5.1",
 }
+# The frameworks of the other tasks, which not everybody has, by folder: as pip is told, of either family.
+OF_TASKS = {
+    "mmseg": ("segmentation", "mmsegmentation==1.2.2 ftfy regex", "onedl-mmsegmentation==1.4.2"),
+    "mmpretrain": ("classification", "mmpretrain==1.2.0", "onedl-mmpretrain==1.3.6"),
+}
 # Packages by the folder that they own, OpenMMLab's own and onedl's.
 FOLDERS = {
     "mmengine": (["mmengine"], ["onedl-mmengine"]),
@@ -59,6 +64,11 @@ def family_of(there: dict[str, str]) -> str | None:
     return " and ".join(family for family, names in members(there).items() if names) or None
 
 
+def of_task(folder: str, family: str | None) -> str:
+    """The framework of a task, as pip is told, of a family."""
+    return OF_TASKS[folder][2 if family == ONEDL else 1]
+
+
 def problem_of_families(there: dict[str, str]) -> str | None:
     """Packages of both families: whole, one written over the other, or a half of each."""
     found = members(there)
@@ -74,7 +84,10 @@ def problem_of_families(there: dict[str, str]) -> str | None:
     ways = []
     for family, others in ((UPSTREAM, found[ONEDL]), (ONEDL, found[UPSTREAM])):
         remove = list(dict.fromkeys([*others, *twice]))  # what was written over is no longer whole
-        install = INSTALLS[family]
+        tasks = [
+            folder for folder in OF_TASKS if any(name in there for each in FOLDERS[folder] for name in each)
+        ]
+        install = " ".join([INSTALLS[family], *(of_task(folder, family) for folder in tasks)])
         if "mmcv" in there and "mmcv" not in remove:
             install = install.replace(f"{LITE} ", "")  # a compiled one stays
         ways.append(

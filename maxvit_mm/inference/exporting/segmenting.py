@@ -82,7 +82,7 @@ def averaged(self: Any, x: Tensor) -> Tensor:
 
 
 def shares(size: int, parts: int, like: Tensor) -> Tensor:
-    """The share of each of so many rows in the averages of an axis's parts, which may overlap: [parts, size]."""
+    """How much each of so many rows counts in the averages of an axis's parts: [parts, size]."""
     row, part = (torch.arange(each, device=like.device) for each in (size, parts))
     begin, end = part * size // parts, ((part + 1) * size + parts - 1) // parts
     inside = (row >= begin[:, None]) & (row < end[:, None])

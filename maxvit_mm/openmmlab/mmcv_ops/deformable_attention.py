@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+# What was read of a tensor of sizes, and its version then: the layers of a step share one, both ways.
+_read: MutableMapping[Tensor, tuple[int, list[list[int]]]] = WeakTensorKeyDictionary()
+
+
+def sizes_in(shapes: Tensor) -> list[list[int]]:
+    """The heights and widths in a tensor [maps, 2]; a GPU is waited for once for each tensor."""
+    if shapes.is_inference():  # which has no version
+        return shapes.tolist()
+    version, sizes = _read.get(shapes, (None, []))
+    if version != shapes._version:
+        sizes = shapes.tolist()
+        _read[shapes] = (shapes._version, sizes)
+    return sizes
 
 
 def ms_deform_attn_forward(
@@ -28,7 +45,7 @@ def ms_deform_attn_forward(
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     output = multi_scale_deformable_attn_pytorch(
-        value, value_spatial_shapes.tolist(), sampling_locations, attention_weights
+        value, sizes_in(value_spatial_shapes), sampling_locations, attention_weights
     )
     return output.to(value.dtype)  # which autocast would have changed
 

@@ -43,7 +43,7 @@ def sigmoid_focal_loss_backward(
 def signed(input: Tensor, target: Tensor, weight: Tensor, alpha: float) -> list[Tensor]:
     """s x, s and a of the formula, each [N, C] in single precision or better."""
     classes = input.shape[1]
-    hit = F.one_hot(target, classes + 1)[:, :classes].bool()
+    hit = target[:, None] == torch.arange(classes, device=target.device)  # background hits none
     logits = input.to(torch.promote_types(input.dtype, torch.float32))
     sign = hit.to(logits) * 2 - 1
     share = alpha * hit.to(logits) + (1 - alpha) * (~hit).to(logits)

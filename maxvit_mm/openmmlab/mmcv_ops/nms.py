@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 BLOCK = 128  # boxes decided at a time, against all that are left: enough, and small enough for caches
+BLOCK_ON_GPU = 4096  # there the host waits at each block, a few times
+ROUNDS = 4  # between two looks at whether all is settled, for which a GPU is waited for
 NAIVE, LINEAR, GAUSSIAN = range(3)  # mmcv's numbers for the methods of soft NMS
 
 
@@ -24,10 +26,12 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     boxes = boxes.float()
     left = scores.argsort(descending=True, stable=True)
     kept = [left[:0]]
+    size = BLOCK_ON_GPU if on_gpu(boxes) else BLOCK
     while left.numel():
-        block, left = left[:BLOCK], left[BLOCK:]
+        block, left = left[:size], left[size:]
         block = block[unsuppressed(overlap(boxes[block], boxes[block], offset) > iou_threshold)]
-        left = left[~(overlap(boxes[block], boxes[left], offset) > iou_threshold).any(0)]
+        if left.numel():
+            left = left[~(overlap(boxes[block], boxes[left], offset) > iou_threshold).any(0)]
         kept.append(block)
     return torch.cat(kept)
 
@@ -36,14 +40,21 @@ def unsuppressed(close: Tensor) -> Tensor:
     """Which of N boxes, best first, greedy NMS keeps, where `close` [N, N] pairs are too close.
 
     "Kept is what no better kept box is close to" is true of one answer only. Each round of applying
-    it settles at least one more box, the best first; mostly a few rounds settle all.
+    it settles at least one more box, the best first; mostly a few rounds settle all, and further ones change
+    nothing.
     """
-    close = close.triu(1)
+    close, rarely = close.triu(1), on_gpu(close)
     kept = close.new_ones(len(close))
     while True:
-        before, kept = kept, ~close[kept].any(0)
+        for _ in range(ROUNDS if rarely else 1):
+            # The size of what a mask picks is waited for; all rows are not.
+            before, kept = kept, ~((close & kept[:, None]) if rarely else close[kept]).any(0)
         if kept.equal(before):
             return kept
+
+
+def on_gpu(tensor: Tensor) -> bool:
+    return tensor.is_cuda
 
 
 def softnms(
@@ -58,7 +69,8 @@ def softnms(
 ) -> Tensor:
     """Indices of the boxes that remain, in the order they are picked; fills their rows of `dets`.
 
-    The best box is picked, and the scores of those left fall with their overlap with it.
+    The best box is picked, and the scores of those left fall with their overlap with it. mmcv calls it with
+    tensors of the CPU, wherever the boxes are.
     Formula: Bodla et al., `Soft-NMS <https://arxiv.org/abs/1704.04503>`_, section 3.
 
     Args:

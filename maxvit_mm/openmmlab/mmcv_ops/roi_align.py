@@ -110,16 +110,24 @@ def matrix(
     rois = single_or_better(rois)
     image, corners = rois[:, 0].long(), rois[:, 1:] * scale - (0.5 if aligned else 0.0)
     start, end = corners.reshape(-1, 2, 2).flip(-1).unbind(1)  # [R, 2]: y and x, as all below
-    bin_length = (end - start).clamp(min=0.0 if aligned else 1.0) / start.new_tensor(bins)
+    length = (end - start).clamp(min=0.0 if aligned else 1.0)
+    bin_length = torch.stack([along / count for along, count in zip(length.unbind(1), bins, strict=True)], 1)
     samples = torch.full_like(start, ratio) if ratio > 0 else bin_length.ceil()
     # From the pixel before the first sample to the one after the last. 0 / 0 if there is no sample.
     window = (bin_length * (samples - 1) / samples).nan_to_num().ceil() + 2
-    plans = torch.cat([samples, window.minimum(start.new_tensor(shape[2:]))], 1).long()
-    for plan in plans[(samples > 0).all(1)].unique(dim=0):
-        samples_y, samples_x, window_y, window_x = plan.tolist()
+    fitting = [along.clamp(max=side) for along, side in zip(window.unbind(1), shape[2:], strict=True)]
+    plans = torch.cat([samples, torch.stack(fitting, 1)], 1).long()
+    # A GPU is waited for twice, however many plans there are: for their number, and for them.
+    kinds, kind, counts = plans.unique(dim=0, return_inverse=True, return_counts=True)
+    rois_of_kinds = kind.argsort(stable=True)
+    for *plan, count in torch.cat([kinds, counts[:, None]], 1).tolist():
+        rois_of_kind, rois_of_kinds = rois_of_kinds[:count], rois_of_kinds[count:]
+        samples_y, samples_x, window_y, window_x = plan
+        if min(samples_y, samples_x) <= 0:
+            continue
         y_axis, x_axis = (bins[0], samples_y, window_y), (bins[1], samples_x, window_x)
         work = prod(bins) * window_y * window_x + prod(y_axis) + prod(x_axis)
-        for which in (plans == plan).all(1).nonzero().flatten().split(max(1, CHUNK // work)):
+        for which in rois_of_kind.split(max(1, CHUNK // work)):
             y, share_y = axis(start[which, 0], bin_length[which, 0], *y_axis, shape[2])
             x, share_x = axis(start[which, 1], bin_length[which, 1], *x_axis, shape[3])
             row = image[which, None, None] * shape[2] + y

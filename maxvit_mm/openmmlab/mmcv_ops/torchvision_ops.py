@@ -30,8 +30,8 @@ def work() -> bool:
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     boxes = boxes.float()
-    if offset:  # numbers that go to a GPU are waited for
-        boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    if offset:
+        boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + offset], 1)
     # torchvision compares in double precision, mmcv in single: 0.6 is a little more there.
     threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
     return torch.ops.torchvision.nms(boxes, scores.float(), threshold)

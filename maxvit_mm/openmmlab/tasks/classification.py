@@ -8,12 +8,25 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...data.folder import DataError, Folder
+from ...data.class_folder import ClassFolder, inspect_classes
+from ...data.class_listing import find_split
+from ...data.folder import DataError
 from ...data.survey import Survey
 from ..image_size import Scale, scale_of
+from ..loaders import FEEDS, count_classes, datasets_of, decoder_of, evaluators_of, set_all
 from ..titles import draw_with
 from .task import Task
 
+# By its full path, as MMEngine finds it from anywhere
+DATASET = "maxvit_mm.openmmlab.class_folder_dataset.ClassFolderDataset"
+KEPT = (
+    "pipeline",
+    "indices",
+    "lazy_init",
+    "max_refetch",
+    "serialize_data",
+    "test_mode",
+)  # of another dataset
 TITLED = {"VisualizationHook": "maxvit_mm.openmmlab.class_pictures.TitledClassesHook"}
 
 
@@ -21,17 +34,34 @@ class Classification(Task):
     name, scope, trained = "classification", "mmpretrain", "classifier"
     from_released = False  # the released weights are what its recipes give
 
-    def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> Folder:
-        raise DataError("--data is not read for classification yet")
+    def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> ClassFolder:
+        return inspect_classes(root, splits, decoder_of(cfg))
 
     def find_split(self, root: Path, name: str) -> Path | None:
-        return None
+        return find_split(root, name)
 
-    def point(self, cfg: Config, folder: Folder) -> None:
-        raise DataError("--data is not read for classification yet")
+    def point(self, cfg: Config, folder: Any) -> None:
+        count = len(folder.classes)
+        places = count_classes(cfg.model, count)
+        if not places:
+            raise DataError("the config's model has no num_classes: its head cannot be made to fit")
+        count_classes(cfg.get("data_preprocessor"), count)  # where MMPretrain's own configs have it
+        for name in folder.splits:
+            for role in FEEDS[name]:
+                for dataset in datasets_of(cfg, role):
+                    for key in set(dataset) - set(KEPT):
+                        del dataset[key]
+                    set_all(dataset, settings_of(folder, name))
+                for evaluator in evaluators_of(cfg, role):
+                    if "topk" in evaluator:
+                        evaluator["topk"] = within(evaluator["topk"], count)
+        draw_some_of(cfg, folder)
 
-    def survey(self, cfg: Config, folder: Folder | None) -> Survey | None:
-        return None
+    def survey(self, cfg: Config, folder: Any) -> Survey | None:
+        if folder is None:
+            return None
+        train = folder.splits["train"]
+        return Survey(train.images, train.width, train.height)
 
     def complete(self, cfg: Config) -> None:
         # As MMPretrain's own tools: images of one size are stacked by the workers.
@@ -56,3 +86,28 @@ class Classification(Task):
 
     def in_network(self, cfg: Config, width: int, height: int) -> Scale:
         return scale_of(cfg) or (width, height)  # a square is cut out, or images as they are
+
+
+def settings_of(folder: ClassFolder, split: str) -> dict[str, Any]:
+    """What makes a dataset read a split."""
+    return {
+        "type": DATASET,
+        "data_root": str(folder.root),
+        "split": split,
+        "seed": folder.seed,
+        "metainfo": {"classes": folder.classes},
+    }
+
+
+def within(topk: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """Those of the best that are fewer than all classes, which would always be right; one at least."""
+    several = (topk,) if isinstance(topk, int) else topk
+    return tuple(k for k in several if k < count) or (1,)
+
+
+def draw_some_of(cfg: Config, folder: ClassFolder) -> None:
+    """Pictures of some twenty validation images, where the interval would pass over a small split."""
+    drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
+    if "val" in folder.splits and drawing.get("enable"):
+        most = max(1, folder.splits["val"].images // 20)
+        drawing["interval"] = min(drawing.get("interval", most), most)

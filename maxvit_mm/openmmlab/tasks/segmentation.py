@@ -15,7 +15,7 @@ from mmengine.config import Config
 from ...data.coco_folder import find_annotations, inspect, places
 from ...data.folder import DataError
 from ...data.label_folder import LabelFolder, inspect_labels
-from ...data.label_pairs import find_folders, looked_for
+from ...data.label_pairs import find_folders, is_voc, looked_for
 from ...data.left_out import Filter
 from ...data.object_folder import ObjectFolder
 from ...data.survey import Survey, survey
@@ -51,7 +51,7 @@ class Segmentation(Task):
 
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> LabelFolder | ObjectFolder:
         if any(find_folders(root, name) for name in splits):
-            return inspect_labels(root, splits, decoder_of(cfg), own_names(cfg))
+            return inspect_labels(root, splits, decoder_of(cfg), own_names(cfg, root))
         if any(find_annotations(root, name) for name in splits):
             return ObjectFolder(inspect(root, True, splits, decoder_of(cfg), ALL_IMAGES))
         if not root.is_dir():
@@ -140,11 +140,19 @@ def read_maps(cfg: Config) -> None:
             step["type"] = READ + "LoadSemanticMap"
 
 
-def own_names(cfg: Config) -> Sequence[str]:
-    """PASCAL VOC's classes, where the config is for them: its folder has no file of names."""
+def own_names(cfg: Config, root: Path) -> dict[int, str] | None:
+    """Names by number of a folder that has no file of them, where the config is for it.
+
+    Those of PASCAL VOC, or what the same folder was trained as.
+    """
     for dataset in dataset_configs(cfg.get("train_dataloader") or cfg.get("test_dataloader")):
-        if str(dataset.get("type")).endswith("PascalVOCDataset"):
+        kind = str(dataset.get("type"))
+        if kind.endswith("PascalVOCDataset") and is_voc(root):
             from mmseg.datasets import PascalVOCDataset
 
-            return PascalVOCDataset.METAINFO["classes"]
-    return ()
+            return dict(enumerate(PascalVOCDataset.METAINFO["classes"]))
+        if kind.endswith("LabelImageDataset") and Path(dataset["data_root"]).resolve() == root.resolve():
+            numbers, names = dataset["legend"], dataset["metainfo"]["classes"]
+            if all(isinstance(number, int) for number in numbers):
+                return dict(zip(numbers, names, strict=True))
+    return None

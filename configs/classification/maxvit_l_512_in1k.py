@@ -1,0 +1,7 @@
+# MaxViT-L from 224 to 512 on ImageNet-1k. Published top-1: 86.70 % (paper).
+_base_ = "./maxvit_t_512_in1k.py"
+
+model = dict(
+    backbone=dict(arch="large", drop_path_rate=0.6),
+    head=dict(in_channels=1024),
+)
