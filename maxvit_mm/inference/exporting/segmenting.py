@@ -59,14 +59,17 @@ class SegmenterGraph(nn.Module):
 @contextmanager
 def by_symbols() -> Iterator[None]:
     """Within it, heads resize and average maps whose sizes are no numbers yet, as exporters have them."""
-    warns, forwards = resize.__defaults__, (Upsample.forward, nn.AdaptiveAvgPool2d.forward)
+    warns = resize.__defaults__
+    before = [kind.forward for kind in BY_SYMBOLS]
     resize.__defaults__ = (*warns[:-1], False)  # it would ask for numbers to warn of them
-    Upsample.forward, nn.AdaptiveAvgPool2d.forward = upsampled, averaged
+    for kind, forward in BY_SYMBOLS.items():
+        kind.forward = forward
     try:
         yield
     finally:
         resize.__defaults__ = warns
-        Upsample.forward, nn.AdaptiveAvgPool2d.forward = forwards
+        for kind, forward in zip(BY_SYMBOLS, before, strict=True):
+            kind.forward = forward
 
 
 def upsampled(self: Any, x: Tensor) -> Tensor:
@@ -87,6 +90,9 @@ def shares(size: int, parts: int, like: Tensor) -> Tensor:
     begin, end = part * size // parts, ((part + 1) * size + parts - 1) // parts
     inside = (row >= begin[:, None]) & (row < end[:, None])
     return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
+
+
+BY_SYMBOLS: dict[Any, Any] = {Upsample: upsampled, nn.AdaptiveAvgPool2d: averaged}
 
 
 def why_not(model: Any) -> str | None:
