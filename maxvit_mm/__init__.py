@@ -3,10 +3,11 @@
 from importlib import import_module
 from typing import Any
 
-from .openmmlab import mmcv_ops, torchvision_import
+from .openmmlab import mmcv_ops, panoptic_quality, torchvision_import
 
 torchvision_import.guard()  # before anything imports `torchvision`
 mmcv_ops.install()  # before anything imports `mmcv.ops`
+panoptic_quality.install()  # before MMDetection looks for `panopticapi`
 
 from . import fast, moved  # noqa: E402
 from .openmmlab import (  # noqa: E402  (they register themselves)

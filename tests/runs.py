@@ -46,14 +46,14 @@ def free_port() -> int:
         return trial.getsockname()[1]
 
 
-def finder_of(work_dir, limits):
+def finder_after(work_dir, limits):
     """What a page shows of the training of two steps, after which a detector would find a hundred objects."""
     from maxvit_mm.inference.detector import Detector
-    from maxvit_mm.inference.page.object_finder import ObjectFinder
+    from maxvit_mm.inference.page.pages import finder_of
 
     detector = Detector(work_dir / "iter_2.pth", device="cpu", score_thr=0.0)
     detector.model.roi_head.test_cfg.max_per_img = 6
-    return ObjectFinder(detector, limits)
+    return finder_of(detector, limits)
 
 
 def onnx_file(path, **about) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..measure.config_cost import HEADER, NOTES, Summary, summarise
 from ..network import VARIANTS
 from ..network.trunk import SMALLEST_IMAGE
+from .refusals import clear_refusals
 
 
 def main(argv: Sequence[str] | None = None) -> list[Summary]:
@@ -34,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> list[Summary]:
         parser.error(f"--shape: MaxViT takes images of {SMALLEST_IMAGE} x {SMALLEST_IMAGE} pixels or more")
     summaries = []
     for name in args.config:
-        summary = summarise(name, args.shape)
+        with clear_refusals():
+            summary = summarise(name, args.shape)
         summaries.append(summary)
         print(summary.breakdown(), flush=True)
     print("", HEADER, *(summary.row() for summary in summaries), "", NOTES, sep="\n")

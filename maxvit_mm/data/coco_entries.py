@@ -4,7 +4,7 @@ import json
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,13 @@ def called(entry: Any, place: int) -> str:
     return str(entry.get("file_name") or entry.get("name") or (f"entry {place}" if own is None else own))
 
 
-def load(where: str, file: Path, problems: list[str], notes: list[str]) -> tuple[Coco, set[str]] | None:
+def load(
+    where: str,
+    file: Path,
+    problems: list[str],
+    notes: list[str],
+    needed: Mapping[str, Mapping[str, Need]] = NEEDED,
+) -> tuple[Coco, set[str]] | None:
     """The sound entries of an annotation file and the kinds that have others; None where it is not one."""
     try:
         content = parse(file)
@@ -141,7 +147,7 @@ def load(where: str, file: Path, problems: list[str], notes: list[str]) -> tuple
         problems.append(f"{where}: {error}")
         return None
     content = content if isinstance(content, dict) else {}
-    if wrong := [kind for kind in NEEDED if not isinstance(content.get(kind), list)]:
+    if wrong := [kind for kind in needed if not isinstance(content.get(kind), list)]:
         problems.append(
             f"{where}: not a COCO annotation file, it has no list {', '.join(wrong)}: export it as COCO"
         )
@@ -152,18 +158,25 @@ def load(where: str, file: Path, problems: list[str], notes: list[str]) -> tuple
             f"taken, by which AP for small, medium and large objects counts them"
         )
     coco, incomplete = {}, set()
-    for kind, needed in NEEDED.items():
-        entries, unsound = content[kind], set()
-        for key, (sound, meaning) in needed.items():
-            bad = [i for i, e in enumerate(entries) if not (type(e) is dict and sound(e.get(key)))]
-            names = (called(entries[i], i) for i in bad)
-            problems += sentence(where, f"{kind} whose '{key}' is not {meaning}", names)
-            unsound.update(bad)
-        incomplete |= {kind} if unsound else set()
-        coco[kind] = [entry for i, entry in enumerate(entries) if i not in unsound]
-        if not entries:
+    for kind, keys in needed.items():
+        coco[kind] = sound_entries(where, kind, content[kind], keys, problems)
+        incomplete |= {kind} if len(coco[kind]) < len(content[kind]) else set()
+        if not content[kind]:
             problems.append(f"{where}: empty, its list of {kind} has no entry")
     return coco, incomplete
+
+
+def sound_entries(
+    where: str, kind: str, entries: list[Any], keys: Mapping[str, Need], problems: list[str]
+) -> list[Entry]:
+    """The entries of which every key is as needed; a sentence on the others for each key."""
+    unsound: set[int] = set()
+    for key, (sound, meaning) in keys.items():
+        bad = [i for i, e in enumerate(entries) if not (type(e) is dict and sound(e.get(key)))]
+        names = (called(entries[i], i) for i in bad)
+        problems += sentence(where, f"{kind} whose '{key}' is not {meaning}", names)
+        unsound.update(bad)
+    return [entry for i, entry in enumerate(entries) if i not in unsound]
 
 
 def entry_problems(where: str, coco: Coco, incomplete: Container[str] = ()) -> Iterator[str]:

@@ -161,6 +161,13 @@ def places(name: str) -> list[str]:
     return [path.format(alias) for alias in ALIASES[name] for path in ANNOTATIONS]
 
 
+def find_images(root: Path, name: str, images: list[str], beside: Path) -> tuple[Path, list[str]]:
+    """The folder that holds most of a split's images, the first of several; and those that were tried."""
+    tried = [root / path.format(alias) for alias in ALIASES[name] for path in IMAGES]
+    held = {f: len(stamps(f, images)) for f in [*tried, beside] if f.is_dir()}
+    return max(held, key=held.__getitem__), [str(folder.relative_to(root)) for folder in held]
+
+
 class Check:
     """One split, looked at: `problems`, `notes`, and what a `Split` says."""
 
@@ -231,11 +238,8 @@ class Check:
         self.most = max(Counter(image["id"] for _, image in kept).values(), default=0)
 
     def image_folder(self, names: list[str]) -> Path:
-        """The folder that holds most of the images; the first of several."""
-        tried = [self.root / path.format(alias) for alias in ALIASES[self.name] for path in IMAGES]
-        held = {f: len(stamps(f, names)) for f in [*tried, self.file.parent] if f.is_dir()}
-        self.tried = [str(folder.relative_to(self.root)) for folder in held]
-        return max(held, key=held.__getitem__)
+        folder, self.tried = find_images(self.root, self.name, names, self.file.parent)
+        return folder
 
     def split(self, labels: Sequence[str]) -> Split:
         """What was found, with the instances of each label."""

@@ -11,15 +11,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from .scenes import CLASSES, Layout, lay_out, lay_out_one, paint
+from .semantic_map import BACKGROUND
 
-VERSION = 2  # to be raised with every change of what is drawn: older folders are then made again
+VERSION = 3  # to be raised with every change of what is written: older folders are then made again
 STAMP = "maxvit_mm_shapes.json"
 SPLITS = ("train2017", "val2017")
 Parameters = dict[str, int | str]
 EMPTY_EVERY = 25  # one image in so many shows no object
+STUFF = (BACKGROUND,)  # of the panoptic maps, beside the things of CLASSES
+SPREAD = 0x9E3779  # odd, so that its multiples are different colours, and such that eyes tell them apart
 
 
 def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0, task: str = "detection") -> Path:
@@ -69,22 +73,65 @@ def _found(root: Path) -> Parameters | None:
 
 
 def _write_split(root: Path, split: str, seeds: list[tuple[int, ...]]) -> None:
-    """Draw one image from each of `seeds`; write them, then their annotations, below `root`."""
-    (root / split).mkdir(parents=True)
+    """Draw one image from each of `seeds`; write them, their maps, then annotations, below `root`."""
+    maps = root / "annotations" / f"panoptic_{split}"
+    for folder in (root / split, maps):
+        folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    panoptic: list[dict[str, Any]] = []
     for number, entropy in enumerate(seeds, start=1):
         rng = np.random.default_rng(entropy)
         layout = lay_out(rng, empty=number % EMPTY_EVERY == 0)
         name, (height, width) = f"{number:012d}.jpg", layout.owner.shape
         (root / split / name).write_bytes(_jpeg(layout, rng))
         images.append({"id": number, "file_name": name, "height": height, "width": width})
-        for fields in annotate(layout):
+        found = annotate(layout)
+        for fields in found:
             annotations.append({"id": len(annotations) + 1, "image_id": number, **fields})
+        png = name.replace(".jpg", ".png")
+        (maps / png).write_bytes(cv2.imencode(".png", _panoptic_map(layout))[1].tobytes())
+        panoptic.append({"image_id": number, "file_name": png, "segments_info": segments(layout, found)})
     categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES, start=1)]
     coco = {"images": images, "annotations": annotations, "categories": categories}
-    (root / "annotations").mkdir(exist_ok=True)
     (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(coco))
+    coco["annotations"] = panoptic
+    coco["categories"] = [
+        {"id": i, "name": name, "isthing": int(name in CLASSES)}
+        for i, name in enumerate((*CLASSES, *STUFF), start=1)
+    ]
+    (root / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(coco))
+
+
+def _segment_id(owner: Any) -> Any:
+    """The id of what `Layout.owner` names, the background's too: 1 to 256**3 - 1, as 0 is void."""
+    return (owner + 1) * SPREAD % 256**3
+
+
+def _panoptic_map(layout: Layout) -> NDArray[np.uint8]:
+    """The ids of an image's segments as colours, of which red counts 1, green 256 and blue 256**2.
+
+    Returns:
+        [height, width, 3], blue first as OpenCV has it.
+    """
+    ids = _segment_id(layout.owner.astype(np.int64))
+    return (ids[..., None] // (256**2, 256, 1) % 256).astype(np.uint8)
+
+
+def segments(layout: Layout, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """COCO's panoptic annotation of an image: its background, then its shapes, `found` by `annotate`."""
+    mask = rle.encode(np.asfortranarray(layout.owner == 0, np.uint8))
+    background = {"category_id": len(CLASSES) + 1, "area": int(rle.area(mask)), "bbox": rle.toBbox(mask)}
+    return [
+        {
+            "id": _segment_id(owner),
+            "category_id": fields["category_id"],
+            "area": fields["area"],
+            "bbox": [int(side) for side in fields["bbox"]],
+            "iscrowd": 0,
+        }
+        for owner, fields in enumerate([background, *found])
+    ]
 
 
 def _write_classes(root: Path, split: str, seeds: list[tuple[int, ...]]) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .coco_entries import read_annotations, with_images
 from .left_out import Filter, sort_out
+from .panoptic_segments import things_of
 
 
 class Survey(NamedTuple):
@@ -34,7 +35,7 @@ def survey(file: Path, only: Filter | None = None, classes: Collection[str] | No
     Raises:
         ValueError: where the file is no JSON.
     """
-    coco = read_annotations(file)
+    coco = things_of(read_annotations(file))
     learnt = {c["id"] for c in coco["categories"] if classes is None or c["name"] in classes}
     kept, _ = sort_out(with_images(coco), to_train=True)
     boxed = [(annotation, image) for annotation, image in kept if annotation["category_id"] in learnt]

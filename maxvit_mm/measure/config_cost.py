@@ -16,6 +16,7 @@ from ..openmmlab.classifier import MaxViTClassifier
 from ..openmmlab.image_size import scale_of
 from ..openmmlab.quiet import quiet_libraries
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.task_packages import read_config
 from ..openmmlab.tasks import enter_scope
 from .cost import (
     STATES,
@@ -80,6 +81,7 @@ def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
 
     Raises:
         SystemExit: for an unknown config, or where neither `shape` nor the config says how large images are.
+        MissingPackageError: where the config is for a framework that is not installed; says what to install.
     """
     if name in VARIANTS:
         height, width = shape or (224, 224)
@@ -87,7 +89,7 @@ def summarise(name: str, shape: Sequence[int] | None = None) -> Summary:
             classifier = MaxViTClassifier(name)
         return Summary(name, height, width, count_classifier(classifier, height, width), None, None)
     path = find_config(name)
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     height, width = padded(cfg, shape or image_size(cfg, name))
     detector = build(cfg)
     averages = any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or [])

@@ -14,20 +14,26 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
-from mmdet.datasets import CocoDataset
-from mmdet.datasets.api_wrappers import COCO
-from mmdet.evaluation import CocoMetric
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
+from mmdet.datasets.api_wrappers import COCO, COCOPanoptic
+from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmengine.fileio import get_local_path
 from mmengine.logging import MMLogger
 
 from ..data.coco_entries import read_annotations
 
-PLAIN = {"CocoDataset": "CocoByNameDataset", "CocoMetric": "CocoByNameMetric"}  # what they stand in for
+# What these stand in for.
+PLAIN = {
+    "CocoDataset": "CocoByNameDataset",
+    "CocoMetric": "CocoByNameMetric",
+    "CocoPanopticDataset": "PanopticByNameDataset",
+    "CocoPanopticMetric": "PanopticByNameMetric",
+}
 SUMMARY = "COCOeval's summary:"
 
 
-class CocoByName(COCO):
-    """An annotation file as it is meant: see `read_annotations`. Annotations are counted from 1."""
+class ByName(COCO):
+    """Before MMDetection's readers: an annotation file as it is meant, see `read_annotations`."""
 
     def __init__(self, annotation_file: str | None = None):
         super().__init__()
@@ -48,11 +54,50 @@ class CocoByName(COCO):
         return [ids[name] for name in cat_names if name in ids]
 
 
+class CocoByName(ByName):
+    """Instances. Annotations are counted from 1."""
+
+
+class PanopticByName(ByName, COCOPanoptic):
+    """Panoptic maps, and the segments in each."""
+
+
 class CocoByNameDataset(CocoDataset):
     """`CocoDataset`, with its arguments. Label i is the class named `metainfo.classes[i]`."""
 
     COCOAPI = CocoByName
     by_name = True
+
+
+class PanopticByNameDataset(CocoPanopticDataset):
+    """`CocoPanopticDataset`, with its arguments. Label i is the class named `metainfo.classes[i]`."""
+
+    COCOAPI = PanopticByName
+    by_name = True
+
+
+class PanopticByNameMetric(CocoPanopticMetric):
+    """`CocoPanopticMetric`, with its arguments. Each class's quality stands beside its name."""
+
+    def __init__(self, ann_file: str | None = None, **arguments: Any):
+        super().__init__(**arguments)
+        if ann_file is not None:
+            with get_local_path(ann_file, backend_args=self.backend_args) as path:
+                self._coco_api = PanopticByName(path)
+            self.categories = self._coco_api.cats
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Evaluate with the categories in the order of the labels, and those alone."""
+        if self._coco_api is not None:
+            ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta["classes"])
+            self._coco_api.cats = self.categories = {i: self._coco_api.cats[i] for i in ids}
+        return super().compute_metrics(results)
+
+    def _parse_predictions(self, pred: dict[str, Any], *others: Any, **named: Any) -> dict[str, Any]:
+        """Void is written as 0 into a copy: on a CPU the prediction itself would be changed, which is drawn."""
+        found = pred["pred_panoptic_seg"]
+        copied = {**found, "sem_seg": found["sem_seg"].clone()}
+        return super()._parse_predictions({**pred, "pred_panoptic_seg": copied}, *others, **named)
 
 
 class CocoByNameMetric(CocoMetric):

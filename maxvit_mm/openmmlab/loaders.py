@@ -75,21 +75,25 @@ def decoder_of(cfg: Config) -> Decoder:
     return Decoder()
 
 
-def count_classes(node: Any, count: int) -> int:
-    """Write `count` wherever a model's config counts classes, at any depth; in how many places it did."""
+def count_classes(node: Any, count: int, stuff: int = 0) -> int:
+    """Write `count` wherever a model's config counts classes, at any depth; in how many places it did.
+
+    Args:
+        stuff: further classes, of which nothing is counted in an image, of a panoptic model.
+    """
     if isinstance(node, (list, tuple)):
-        return sum(count_classes(child, count) for child in node)
+        return sum(count_classes(child, count, stuff) for child in node)
     if not isinstance(node, dict):
         return 0
-    places = sum(count_classes(child, count) for child in node.values())
+    places = sum(count_classes(child, count, stuff) for child in node.values())
     for key in ("num_classes", "num_things_classes"):
         if key in node:
             node[key] = count
             places += 1
     if "num_stuff_classes" in node:
-        node["num_stuff_classes"] = 0
+        node["num_stuff_classes"] = stuff
     if isinstance(node.get("class_weight"), (list, tuple)):
-        node["class_weight"] = class_weight(node, count)
+        node["class_weight"] = class_weight(node, count + stuff)
     return places
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 pytest.importorskip("playwright", reason="no Playwright: pip install playwright")
 
 from playwright.sync_api import Error, sync_playwright
-from runs import finder_of, free_port
+from runs import finder_after, free_port
 
 from maxvit_mm.inference.page.serving import images_in, serving
 from maxvit_mm.inference.page.uploads import MEGABYTE, Limits
@@ -62,7 +62,7 @@ CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    return finder_of(trained, Limits(2 * MEGABYTE, 10**6))
+    return finder_after(trained, Limits(2 * MEGABYTE, 10**6))
 
 
 @pytest.fixture(scope="module")

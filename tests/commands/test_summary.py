@@ -1,6 +1,7 @@
 import pytest
 
 from maxvit_mm.commands.summary import main
+from maxvit_mm.openmmlab import task_packages
 
 
 def test_the_command_prints_parts_and_a_table(capsys):
@@ -22,6 +23,15 @@ def test_the_command_prints_parts_and_a_table(capsys):
 def test_what_cannot_be_counted_is_said(arguments, message):
     with pytest.raises(SystemExit, match=message):
         main(arguments)
+
+
+def test_a_framework_that_is_missing_is_said_with_what_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(task_packages, "find_spec", lambda name: None)
+    (tmp_path / "mine.py").write_text("default_scope = 'mmseg'")
+    with pytest.raises(
+        SystemExit, match=r"^mine is for MMSegmentation, which is not installed: run `pip inst"
+    ):
+        main([str(tmp_path / "mine.py")])
 
 
 def test_an_image_too_small_is_refused(capsys):

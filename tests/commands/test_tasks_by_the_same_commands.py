@@ -117,9 +117,10 @@ def test_mixed_precision_without_a_gpu_and_a_folder_that_is_none_are_refused(tri
 def test_the_doctor_and_the_summary_read_its_config(trial, elsewhere):
     nothing = dict.fromkeys(["work_dir", "cfg_options", "gpus", "gpu_memory"])
     found = list(findings(Namespace(config=trial.config, data=str(trial.data), **nothing)))
-    lines = {finding.about: finding for finding in found}
-    assert {lines[about].level for about in ("config", "data", "model", "kernels")} == {"ok"}, found
-    assert "steps" in lines["plan"].text
+    assert not [finding for finding in found if finding.level == "problem"]
+    lines = {finding.about: finding.text for finding in found if finding.level == "ok"}
+    assert {"config", "data", "model", "kernels"} <= lines.keys()
+    assert "steps" in lines["plan"]
     alone = list(findings(Namespace(config=None, data=str(trial.data), **nothing)))
     assert alone[0].level == "ok", alone
     (counted,) = summary([trial.config, "--shape", "64", "96"])

@@ -1,13 +1,14 @@
 import json
 from itertools import chain
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as rle
 
 from maxvit_mm.data import scenes
 from maxvit_mm.data.scenes import CLASSES, lay_out
-from maxvit_mm.data.shapes import SPLITS, STAMP, annotate, make_shapes
+from maxvit_mm.data.shapes import SPLITS, STAMP, STUFF, annotate, make_shapes
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,29 @@ def test_the_layout_is_cocos(data):
         names = {image["file_name"] for image in found["images"]}
         assert names == {path.name for path in (data / split).iterdir()}
         assert len(names) == count
+
+
+def test_the_panoptic_maps_say_what_the_instances_say_and_that_the_rest_is_background(data):
+    for split in SPLITS:
+        instances = coco(data, split)
+        panoptic = json.loads((data / "annotations" / f"panoptic_{split}.json").read_text())
+        assert panoptic["images"] == instances["images"]
+        things = [each["name"] for each in panoptic["categories"] if each["isthing"]]
+        assert things == [each["name"] for each in instances["categories"]] == list(CLASSES)
+        assert [each["name"] for each in panoptic["categories"] if not each["isthing"]] == list(STUFF)
+        for annotation in panoptic["annotations"]:
+            png = cv2.imread(str(data / "annotations" / f"panoptic_{split}" / annotation["file_name"]))
+            ids = png.astype(int) @ [256**2, 256, 1]  # blue comes first
+            background, *shapes = annotation["segments_info"]
+            own = [a for a in instances["annotations"] if a["image_id"] == annotation["image_id"]]
+            assert len(own) == len(shapes)
+            for shape, instance in zip(shapes, own, strict=True):
+                assert (rle.decode(instance["segmentation"]) == (ids == shape["id"])).all()
+                for key in ("category_id", "area", "bbox"):
+                    assert shape[key] == instance[key]
+            assert set(np.unique(ids)) == {each["id"] for each in annotation["segments_info"]}  # and no void
+            assert background["area"] == (ids == background["id"]).sum()
+            assert background["category_id"] == len(CLASSES) + 1
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path):

@@ -19,7 +19,7 @@ pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'gradio
 
 from httpx import Client
 from PIL import Image
-from runs import finder_of, free_port
+from runs import finder_after, free_port
 from untrained import NAMES as CLASSES
 from visitors import RefusedError, Visitor, together
 
@@ -28,7 +28,7 @@ from maxvit_mm.inference.page.door import WORDS, Door
 from maxvit_mm.inference.page.folder import BLOCK, Folder
 from maxvit_mm.inference.page.layout import switches
 from maxvit_mm.inference.page.object_answers import ObjectAnswers
-from maxvit_mm.inference.page.pages import finder_of as page_finder
+from maxvit_mm.inference.page.pages import finder_of
 from maxvit_mm.inference.page.serving import SESSIONS, images_in, serving
 from maxvit_mm.inference.page.uploads import Limits, plain_name
 from maxvit_mm.inference.segmenter import Segmenter, shares_of
@@ -40,7 +40,7 @@ SAID, PICTURE, TABLE, PICTURE_FILE, RESULTS_FILE, OBJECTS = range(1, 7)  # among
 
 @pytest.fixture(scope="module")
 def finder(trained):
-    return finder_of(trained, LIMITS)
+    return finder_after(trained, LIMITS)
 
 
 @pytest.fixture(scope="module")
@@ -407,17 +407,23 @@ def test_of_many_classes_some_are_chosen_and_none_means_all(finder, photo, tmp_p
 def visit_to(predictor):
     """A visitor of the page of another task."""
     port = free_port()
-    with serving(page_finder(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
+    with serving(finder_of(predictor, LIMITS), "127.0.0.1", port, 0.3, waiting=5) as address:
         visitor = Visitor(address)
         yield visitor
         visitor.client.close()
+
+
+def absent(shares):
+    """A class that no pixel has, and what is said of it."""
+    there = {label for label, _ in shares}
+    return [(label, "there is no .* in this image") for label in range(3) if label not in there]
 
 
 def test_a_segmenters_page_shows_an_overlay_shares_and_the_label_map(segmenter, photo):
     model = Segmenter(segmenter, device="cpu", most_pixels=64 * 256)
     ((image, labels),) = model(str(photo))
     with visit_to(model) as visitor:
-        said, picture, table, picture_file, map_file = values(
+        said, picture, table, picture_file, map_file, *_ = values(
             visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()), list(CLASSES))[1:]
         )
         shares = shares_of(labels, 3)
@@ -431,8 +437,16 @@ def test_a_segmenters_page_shows_an_overlay_shares_and_the_label_map(segmenter, 
         assert visitor.get(picture_file) == visitor.get(picture)
         drawn = Image.open(io.BytesIO(visitor.get(picture)))
         assert drawn.width > drawn.height * image.shape[1] // image.shape[0]
-        first = CLASSES[shares[0][0]]
-        _, _, table, _, map_file = values(visitor.ask("show", None, [first]))
+        label, first = shares[0][0], CLASSES[shares[0][0]]
+        of_class, of_place = (
+            Image.open(io.BytesIO(visitor.get(values(visitor.ask("explain", None, *words))[0])))
+            for words in ((label, "", 2, ["rollout", "local"]), (None, "20, 30.5", 2, ["rollout", "local"]))
+        )
+        assert of_class.width > of_place.width  # a place has no score, whose gradient could be shown
+        for number, words in ((7, "Choose a class"), (None, "Choose a class"), *absent(shares)):
+            with pytest.raises(RefusedError, match=words):
+                visitor.ask("explain", None, number, "", 2, ["grid"])
+        _, _, table, _, map_file, *_ = values(visitor.ask("show", None, [first]))
         assert table["data"] == expected[:1]
         alone = np.asarray(Image.open(io.BytesIO(visitor.get(map_file))))
         np.testing.assert_array_equal(alone, np.where(labels == shares[0][0], labels, 255))
@@ -443,14 +457,15 @@ def test_a_segmenters_page_shows_an_overlay_shares_and_the_label_map(segmenter, 
         assert text[2] is None
         monochrome = visitor.upload("large.png", encoded(601, 500))
         assert "0.3 million in all" in visitor.ask("find", monochrome, list(CLASSES))[1]
-        assert "explain" not in visitor.numbers
 
 
 def test_a_classifiers_page_shows_the_best_classes(classifier, photo):
     model = Classifier(classifier, device="cpu", most_pixels=64 * 64)
     ((_, found),) = model(str(photo))
     with visit_to(model) as visitor:
-        said, label, file = values(visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()))[1:])
+        said, label, file, *_ = values(
+            visitor.ask("find", visitor.upload(photo.name, photo.read_bytes()))[1:]
+        )
         best = CLASSES[found.class_id[0]]
         assert f"{best} ({100 * found.confidence[0]:.1f} %) in {photo.name}, " in said
         assert label["label"] == best
@@ -458,9 +473,11 @@ def test_a_classifiers_page_shows_the_best_classes(classifier, photo):
         expected = zip(found.class_id, found.confidence.tolist(), strict=True)
         assert told == pytest.approx({CLASSES[number]: score for number, score in expected}, abs=1e-4)
         assert Image.open(io.BytesIO(visitor.get(file))).width > 480
+        (maps,) = values(visitor.ask("explain", None, int(found.class_id[1]), "", 2, ["grid", "gradient"]))
+        assert Image.open(io.BytesIO(visitor.get(maps))).width > 480
         narrow = values(visitor.ask("find", visitor.upload("narrow.png", encoded(500, 4))))
         assert "narrow.png is 500x4 pixels, 125 times as long as wide; it takes 100 times" in narrow[1]
-        assert not {"show", "explain"} & set(visitor.numbers)
+        assert "show" not in visitor.numbers
 
 
 def test_old_files_go_when_the_folder_is_full_and_all_at_the_end(tmp_path, finder):

@@ -27,6 +27,7 @@ KINDS = [
         "mask2former_maxvit_t_coco",
         "dino_maxvit_t_coco",
         "panoptic_fpn_maxvit_t_coco",
+        "panoptic_fpn_maxvit_pico_shapes",
     )
 ]
 

@@ -1,5 +1,6 @@
 """The frameworks of single tasks: their configs as bases, and sentences where one is missing."""
 
+import importlib
 import re
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -54,6 +55,13 @@ def test_a_config_stands_on_one_of_each_framework(framework, tmp_path):
     assert read_config(config(tmp_path, f"_base_ = '{BASES[framework]}'")).model.backbone.type == "ResNet" + (
         "V1c" if framework == "mmseg" else ""
     )
+
+
+@pytest.mark.parametrize("part", ["models", "datasets", "evaluation", "engine"])
+@pytest.mark.parametrize("framework", ["mmseg", "mmpretrain"])
+def test_a_framework_is_imported_whole_beside_ours(framework, part):
+    """Without compiled mmcv, and whatever torch torchvision was built for."""
+    assert importlib.import_module(f"{framework}.{part}").__name__ == f"{framework}.{part}"
 
 
 @pytest.mark.parametrize(

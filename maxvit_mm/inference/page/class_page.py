@@ -18,21 +18,24 @@ class ClassAnswers(Answers):
     """`Answers` of a page that shows classes."""
 
     def shown(self, finding: Finding, *filters: Any) -> tuple[Any, ...]:
-        best = {self.names[label]: probability for label, probability in best_of(finding.found)}
+        found = best_of(finding.found)
+        best = {self.names[label]: probability for label, probability in found}
         picture = self.folder.new() / f"{finding.stem}_classes.png"
         save(picture, ClassDrawing(self.classes)(finding.frame.image, finding.found))
-        first, probability = next(iter(best.items()))
-        said = f"{first} ({100 * probability:.1f} %) in {finding.about}"
-        return as_status(said), best, *files_of(picture)
+        first, probability = found[0]
+        said = f"{self.names[first]} ({100 * probability:.1f} %) in {finding.about}"
+        chosen = gr.Dropdown([(self.names[label], label) for label, _ in found], value=first)
+        return as_status(said), best, *files_of(picture), chosen, gr.Image(str(picture), alt_text=said)
 
     def nothing(self, why: str) -> tuple[Any, ...]:
-        return as_status(why), None, *files_of(None)
+        return as_status(why), None, *files_of(None), gr.Dropdown([], value=None), None
 
 
 class ClassPage(Page):
     """`Page` of a classifier."""
 
     title = "What the classifier says"
+    looks_from = "What speaks for a class"
     answering = ClassAnswers
 
     def add_filters(self, score: float) -> None:

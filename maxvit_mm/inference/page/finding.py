@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..outputs import safe_name
+from ..pictures import enlargement
 from ..sources import Frame
 
 
@@ -26,3 +27,8 @@ class Finding:
     def about(self) -> str:
         height, width = self.frame.image.shape[:2]
         return f"{self.frame.source.name}, {width}x{height} pixels, {self.seconds:.2f} s"
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A pixel of the picture as a place in the image."""
+        times = enlargement(*self.frame.image.shape[:2])
+        return x / times, y / times

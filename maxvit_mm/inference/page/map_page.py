@@ -30,16 +30,20 @@ class MapAnswers(Answers):
         several = "1 class" if len(shares) == 1 else f"{len(shares)} classes"
         said = f"{several} in {finding.about}"
         table = [[self.names[label], label, f"{100 * share:.2f} %"] for label, share in shares]
-        return as_status(said), gr.Image(str(picture), alt_text=said), table, *files_of(picture, file)
+        drawn = gr.Image(str(picture), alt_text=said)
+        first = shares[0][0] if shares else None
+        chosen = gr.Dropdown([(self.names[label], label) for label, _ in shares], value=first)
+        return as_status(said), drawn, table, *files_of(picture, file), chosen, drawn
 
     def nothing(self, why: str) -> tuple[Any, ...]:
-        return as_status(why), None, [], *files_of(None, None)
+        return as_status(why), None, [], *files_of(None, None), gr.Dropdown([], value=None), None
 
 
 class MapPage(Page):
     """`Page` of a segmenter."""
 
     title = "What the segmenter sees"
+    looks_from = "Look from the pixels of a class"
     answering = MapAnswers
 
     def add_filters(self, score: float) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import supervision as sv
 
 from ..coco_results import CocoResults
+from ..evidence import Found
 from ..known_classes import Classes
-from ..looking import Found
 from ..object_outputs import COLUMNS, object_rows
 from ..outputs import save
-from ..pictures import Drawing, enlargement
+from ..pictures import Drawing
 from .finding import Finding
 
 COUNTED = ("#", *COLUMNS[:-1])  # of a table: the object's number, and its class, score and box
@@ -55,8 +55,3 @@ class ObjectFinding(Finding):
         with CocoResults(results, classes) as file:
             file.add(self.frame, found)
         return picture, results
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """A pixel of the picture as a place in the image."""
-        times = enlargement(*self.frame.image.shape[:2])
-        return x / times, y / times

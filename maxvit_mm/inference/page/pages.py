@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ..classifier import Classifier
@@ -11,29 +10,30 @@ from ..predictor import Predictor
 from ..segmenter import Segmenter
 from .class_page import ClassPage
 from .finder import Finder
+from .finding import Finding
 from .layout import Page
 from .map_page import MapPage
-from .object_finder import ObjectFinder
+from .object_finding import ObjectFinding
 from .object_page import ObjectPage
 from .uploads import Limits
 
 
 class Row(NamedTuple):
-    """What looks at uploads, and what a visitor sees."""
+    """What becomes of a result, and what a visitor sees."""
 
-    finder: Callable[..., Finder]
+    finding: type[Finding]
     page: type[Page]
 
 
 PAGES = {
-    Detector.task: Row(ObjectFinder, ObjectPage),
-    Segmenter.task: Row(Finder, MapPage),
-    Classifier.task: Row(Finder, ClassPage),
+    Detector.task: Row(ObjectFinding, ObjectPage),
+    Segmenter.task: Row(Finding, MapPage),
+    Classifier.task: Row(Finding, ClassPage),
 }
 
 
 def finder_of(predictor: Predictor, limits: Limits) -> Finder:
-    return PAGES[predictor.task].finder(predictor, limits)
+    return Finder(predictor, limits, PAGES[predictor.task].finding)
 
 
 def page_of(finder: Finder) -> type[Page]:

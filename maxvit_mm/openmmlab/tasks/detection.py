@@ -1,4 +1,4 @@
-"""Detection and instance segmentation, by MMDetection: COCO's format in, boxes and masks out."""
+"""Boxes, masks and panoptic maps, by MMDetection: data in COCO's formats."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from mmengine.config import Config
 from mmengine.evaluator.metric import BaseMetric
 
 from ...data.coco_folder import CocoFolder, find_annotations, inspect
+from ...data.panoptic_folder import PanopticFolder, find_panoptic, inspect_panoptic
 from ...data.survey import Survey, survey
 from ..loaders import dataset_configs, decoder_of
 from ..mirrored import DETECTION, mirrored
+from ..panoptic_retarget import is_panoptic, point_at_panoptic
 from ..retarget import filter_of, most_per_image, point_config_at, read_by_name
 from ..titles import draw_with
 from .task import Task
@@ -27,17 +29,24 @@ TITLED = {
 class Detection(Task):
     name, scope, trained = "detection", "mmdet", "detector"
 
-    def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder:
+    def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder | PanopticFolder:
+        if is_panoptic(cfg):
+            return inspect_panoptic(root, splits, decoder_of(cfg))
         return inspect(root, trains_masks(cfg), splits, decoder_of(cfg), filter_of(cfg))
 
-    def look(self, root: Path) -> CocoFolder:
+    def look(self, root: Path) -> CocoFolder | PanopticFolder:
+        if not find_annotations(root, "train") and find_panoptic(root, "train"):
+            return inspect_panoptic(root)
         return inspect(root, masks=True)
 
     def find_split(self, root: Path, name: str) -> Path | None:
-        return find_annotations(root, name)
+        return find_annotations(root, name) or find_panoptic(root, name)
 
     def point(self, cfg: Config, folder: Any) -> None:
-        point_config_at(cfg, folder)
+        if isinstance(folder, PanopticFolder):
+            point_at_panoptic(cfg, folder)
+        else:
+            point_config_at(cfg, folder)
 
     def survey(self, cfg: Config, folder: Any) -> Survey | None:
         file = annotations_of(cfg) if folder is None else folder.splits["train"].annotation_file
