@@ -55,7 +55,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type="Accuracy", topk=(1,))
 test_evaluator = val_evaluator
 
-steps = 300
+steps = 600
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=steps, val_interval=steps // 3)
 optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),

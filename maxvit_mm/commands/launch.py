@@ -35,6 +35,7 @@ from ..openmmlab.own_config import config_of_checkpoint
 from ..openmmlab.planning import Data, Settled, Wishes, plan_training
 from ..openmmlab.runner import TrainingRunner
 from ..openmmlab.shipped_configs import find_config
+from ..openmmlab.task_packages import read_config as config_in
 from ..openmmlab.tasks import task_of
 from ..openmmlab.training_plan import TrainingPlan
 from ..openmmlab.written_keys import keys_of_user
@@ -140,7 +141,8 @@ def starting_config(args: argparse.Namespace, checkpoint: str | None) -> tuple[C
     """The config that the command line names, else that of the checkpoint; and what to call its runs."""
     if args.config is not None:
         path = find_config(args.config)
-        return Config.fromfile(path), path.stem
+        with clear_refusals():
+            return config_in(path), path.stem
     if checkpoint is None:
         raise SystemExit("name a config: a file, or one of ours such as mask_rcnn_maxvit_t_coco")
     with clear_refusals():

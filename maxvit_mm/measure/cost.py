@@ -7,7 +7,6 @@ any size. One whose shapes depend on values (DINO, Mask2Former) is counted where
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,11 +16,11 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..network.twins import plain
+from .live_bytes import LiveBytes
 
 aten = torch.ops.aten
 # Layers that are neither convolutions nor matrix products: a multiply-add for each element.
@@ -40,38 +39,6 @@ class Part(NamedTuple):
     name: str
     parameters: int
     multiply_adds: int
-
-
-class LiveBytes(TorchDispatchMode):
-    """Within it, `peak` is the most bytes of tensors made within it that were alive at once.
-
-    It counts storages, each once, as long as anything, autograd included, holds them. What a kernel takes
-    for itself and what an allocator leaves unused come on top.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, Tensor):
-                self.hold(tensor.untyped_storage())
-        return made
-
-    def hold(self, storage: Any) -> None:
-        key = storage._cdata
-        if key not in self.known:
-            self.known.add(key)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.release, key, storage.nbytes())
-
-    def release(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
 
 
 def one_each(*shapes: Any, out_shape: Any, **others: Any) -> int:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from .cost import LiveBytes, multiply_adds
+from .cost import multiply_adds
+from .live_bytes import LiveBytes
 from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
 
 Run = Callable[[], Any]

@@ -94,7 +94,7 @@ class PanopticByNameMetric(CocoPanopticMetric):
         return super().compute_metrics(results)
 
     def _parse_predictions(self, pred: dict[str, Any], *others: Any, **named: Any) -> dict[str, Any]:
-        """Void is written as 0 into a copy: on a CPU the prediction itself would be changed, which is drawn."""
+        """Void is written as 0 into a copy: on a CPU it would be the prediction, which is drawn later."""
         found = pred["pred_panoptic_seg"]
         copied = {**found, "sem_seg": found["sem_seg"].clone()}
         return super()._parse_predictions({**pred, "pred_panoptic_seg": copied}, *others, **named)

@@ -8,7 +8,7 @@ from conftest import SMALL, randomise
 from torch import nn
 
 from maxvit_mm.fast.cpu import attention, onednn, pieces
-from maxvit_mm.measure.cost import LiveBytes
+from maxvit_mm.measure.live_bytes import LiveBytes
 from maxvit_mm.network import Trunk, deploy, find_convention, find_variant
 from maxvit_mm.network.twins import listening
 from maxvit_mm.network.twins import plain as as_written

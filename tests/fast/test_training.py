@@ -10,7 +10,7 @@ from conftest import SMALL, randomise
 from torch import nn
 
 from maxvit_mm.fast.cpu import attention, norm, onednn, pieces
-from maxvit_mm.measure.cost import LiveBytes
+from maxvit_mm.measure.live_bytes import LiveBytes
 from maxvit_mm.network import Trunk, find_convention, find_variant
 from maxvit_mm.network.attention import FFN, PartitionAttention
 from maxvit_mm.network.mbconv import MBConv

@@ -9,7 +9,8 @@ from torch import nn
 
 from maxvit_mm import MaxViT
 from maxvit_mm.measure.config_cost import build
-from maxvit_mm.measure.cost import LiveBytes, count_classifier, count_parts, multiply_adds, training_bytes
+from maxvit_mm.measure.cost import count_classifier, count_parts, multiply_adds, training_bytes
+from maxvit_mm.measure.live_bytes import LiveBytes
 from maxvit_mm.openmmlab.classifier import MaxViTClassifier
 from maxvit_mm.openmmlab.shipped_configs import find_config
 

@@ -1,1 +1,1 @@
-"""A page that shows what a detector finds: what visitors send, what they get, and who may ask for what."""
+"""A page for a trained model: what visitors send, what they get, and who may ask for what."""
