@@ -1,4 +1,4 @@
-"""What `tools/export.py` does: write a trained detector as an ONNX file, and compare it."""
+"""What `tools/export.py` does: write a trained model as an ONNX file, and compare it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from .trained import CHECKPOINT, note_differences, take_words
 
 OLDEST_OPSET, NEWEST_OPSET, OPSET = 18, 23, 18
 WHAT_IT_DOES = """\
-Write a detector that tools/train.py trained as an ONNX file, for any batch, height and width. ONNX Runtime
-then runs it beside PyTorch, and what both find is compared. A file that differs is not kept."""
+Write a detector, segmenter or classifier that tools/train.py trained as an ONNX file, for any batch, height
+and width. ONNX Runtime then runs it beside PyTorch, and what both say is compared. A file that differs is
+not kept."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

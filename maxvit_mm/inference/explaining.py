@@ -117,9 +117,9 @@ def weights_of(looked: Looked, at: Place, stage: int) -> Tensor:
         cell = cell_at(x * across - left_out, y * down - top_out, width, height)
         return at_cells([cell], height, width).to(qkv)
     if at.pixels is not None:
-        y, x = (places + 0.5 for places in np.nonzero(at.pixels))
-        rows = np.clip((y * down - top_out).astype(int), 0, height - 1)
-        columns = np.clip((x * across - left_out).astype(int), 0, width - 1)
+        ys, xs = (places + 0.5 for places in np.nonzero(at.pixels))
+        rows = np.clip((ys * down - top_out).astype(int), 0, height - 1)
+        columns = np.clip((xs * across - left_out).astype(int), 0, width - 1)
         counts = np.bincount(rows * width + columns, minlength=height * width) / len(rows)
         return torch.from_numpy(counts).reshape(1, height, width).to(qkv)
     left, top, right, bottom = at.box

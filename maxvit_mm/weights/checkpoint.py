@@ -97,7 +97,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         )
     if path.suffix.lower() == ".onnx":
         raise CheckpointError(
-            f"{path} is an exported detector and has no weights to start from: name the checkpoint that it "
+            f"{path} is an exported model and has no weights to start from: name the checkpoint that it "
             "was exported from"
         )
     if path.is_dir():

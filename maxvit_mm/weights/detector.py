@@ -75,7 +75,7 @@ def refuse_exported(checkpoint: Mapping[str, Any], source: str) -> None:
     """Refuse an ONNX file where weights are needed; `inference.exporting.reading` marks what it reads."""
     if "onnx" in checkpoint:
         raise CheckpointError(
-            f"{source} is an exported detector, whose weights cannot be taken out again: name the checkpoint "
+            f"{source} is an exported model, whose weights cannot be taken out again: name the checkpoint "
             f"that it was exported from"
         )
 

@@ -40,7 +40,10 @@ def classifier(**changes):
     cfg.model.data_preprocessor = cfg.data_preprocessor
     cfg.merge_from_dict(changes)
     init_default_scope("mmpretrain")
-    return randomise(MODELS.build(cfg.model)).eval()
+    model = randomise(MODELS.build(cfg.model)).eval()
+    for parameter in model.head.parameters():
+        parameter.data *= 0.1  # so that no probability is nearly 0 or 1
+    return model
 
 
 def images(size, several=2):
@@ -48,7 +51,7 @@ def images(size, several=2):
 
 
 def samples(kind, several):
-    return [kind(metainfo=dict(img_shape=several[0].shape[1:])) for _ in several]
+    return [kind(metainfo=dict(img_shape=tuple(several[0].shape[1:]))) for _ in several]
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
@@ -70,7 +73,7 @@ def test_each_pixel_gets_the_class_that_mmsegmentation_gives_it(head, changes, s
     found = SegmenterGraph(model)(torch.stack(given), torch.tensor([size] * 2))
     torch.testing.assert_close(found[0], labels)
     torch.testing.assert_close(of_onnx(*found)[1], probabilities, atol=1e-6, rtol=1e-5)
-    assert len(labels.unique()) > 1
+    assert probabilities.std() > 0.01
 
 
 @torch.no_grad()
@@ -113,7 +116,7 @@ def of(given):
     ("changes", "said"),
     [
         ({"model.test_cfg": dict(mode="slide", crop_size=(64, 64), stride=(32, 32))}, "mode='slide'"),
-        ({"model.decode_head": dict(type="DNLHead", in_channels=64, channels=8, num_classes=3)}, "DNLHead"),
+        ({"model.decode_head.type": "DepthwiseSeparableFCNHead"}, "DepthwiseSeparableFCNHead"),
         ({"model.decode_head.num_classes": 2, "model.decode_head.out_channels": 1}, "out_channels=1"),
     ],
 )

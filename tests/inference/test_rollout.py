@@ -206,7 +206,7 @@ def test_a_gradient_map_is_of_the_objects_own_score(looker, shapes):
     found = looked.found[0]
     local = looker.gradient(looked, found, 2, whole_map=False)
     stage = looker.trunk.stages[2]
-    shrunk = 1e-2
+    shrunk = 2e-3  # small, since only the first order is compared
 
     def shrink(_, __, out):
         return out * (1 - shrunk)

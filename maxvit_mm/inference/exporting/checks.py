@@ -105,7 +105,7 @@ class ClassesCheck(NamedTuple):
                 expected = self.of_pytorch(model, pseudo_collate(data))
             found = self.of_onnx(*outputs_of(session, [each["inputs"] for each in data]))
             rows.append(between(expected, found, most))
-        heads = ("images", "pixels", self.places, "others", "ties", "probabilities")
+        heads = ("images", "size", self.places, "others", "ties", "probabilities")
         cells = [
             (
                 case.name,

@@ -58,19 +58,41 @@ class SegmenterGraph(nn.Module):
 
 @contextmanager
 def by_symbols() -> Iterator[None]:
-    """Within it, MMSegmentation resizes to sizes that are no numbers yet, as exporters have them."""
-    warns, forward = resize.__defaults__, Upsample.forward
+    """Within it, heads resize and average maps whose sizes are no numbers yet, as exporters have them."""
+    warns = resize.__defaults__
+    before = [kind.forward for kind in BY_SYMBOLS]
     resize.__defaults__ = (*warns[:-1], False)  # it would ask for numbers to warn of them
-    Upsample.forward = upsampled
+    for kind, forward in BY_SYMBOLS.items():
+        kind.forward = forward
     try:
         yield
     finally:
-        resize.__defaults__, Upsample.forward = warns, forward
+        resize.__defaults__ = warns
+        for kind, forward in zip(BY_SYMBOLS, before, strict=True):
+            kind.forward = forward
 
 
 def upsampled(self: Any, x: Tensor) -> Tensor:
     size = self.size or [side * int(self.scale_factor) for side in x.shape[-2:]]
     return F.interpolate(x, size, mode=self.mode, align_corners=self.align_corners)
+
+
+def averaged(self: Any, x: Tensor) -> Tensor:
+    """What `AdaptiveAvgPool2d` computes, by a product for each axis."""
+    parts = (self.output_size,) * 2 if isinstance(self.output_size, int) else self.output_size
+    down, across = (shares(side, part, x) for side, part in zip(x.shape[-2:], parts, strict=True))
+    return down @ x @ across.T
+
+
+def shares(size: int, parts: int, like: Tensor) -> Tensor:
+    """How much each of so many rows counts in the averages of an axis's parts: [parts, size]."""
+    row, part = (torch.arange(each, device=like.device) for each in (size, parts))
+    begin, end = part * size // parts, ((part + 1) * size + parts - 1) // parts
+    inside = (row >= begin[:, None]) & (row < end[:, None])
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True).to(like.dtype)
+
+
+BY_SYMBOLS: dict[Any, Any] = {Upsample: upsampled, nn.AdaptiveAvgPool2d: averaged}
 
 
 def why_not(model: Any) -> str | None:
