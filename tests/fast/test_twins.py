@@ -70,12 +70,17 @@ INSIDE = {
     ("Stem.forward", False): {"conv1", "norm", "act", "conv2"},
     ("Stem.forward", True): {"norm", "act", "conv2"},
     ("MaxViTBlock.forward", False): {"mbconv", "block_attention", "grid_attention"},
+    ("MaxViTBlock.forward", None): {
+        *("mbconv.drop_path", "block_attention.norm1", "block_attention.norm2", "block_attention.drop_path"),
+        *("grid_attention.norm1", "grid_attention.norm2", "grid_attention.drop_path"),
+    },
     ("MBConv.narrow", False): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("PartitionAttention.attend", False): set(),
     ("PartitionAttention.attend", True): set(),
     ("PartitionAttention.attend", None): set(),
     ("FFN.forward", True): {"0", "1", "2"},
+    ("FFN.forward", False): {"0", "1", "2"},
     ("DepthwiseConv2d.forward", None): set(),
 }
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
