@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-import torch
-from torch.profiler import ProfilerActivity, profile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+import torch
+from torch._library.custom_ops import OPDEFS
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..network.twins import TWINS
 from .timing import Run
 
 # The runtime's and the driver's calls that start something on the GPU; Triton uses the driver's.
 STARTS = ("cudaLaunchKernel", "cudaGraphLaunch", "cuLaunchKernel")
+# Operators that start nothing on a GPU beside views; and those that start several kernels there.
+NONE = {
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "promote_types"),
+    *("detach", "_unsafe_view", "_reshape_alias", "lift_fresh", "set_", "resize_"),
+}
+SEVERAL = {
+    **dict.fromkeys(("convolution_backward", "native_layer_norm_backward", "batch_norm_update_stats"), 2),
+    **dict.fromkeys(("native_batch_norm", "native_batch_norm_backward"), 2),
+}
 
 
 def launches(run: Run, device: str) -> int | None:
@@ -21,3 +38,59 @@ def launches(run: Run, device: str) -> int | None:
         run()
         torch.cuda.synchronize()
     return sum(event.count for event in profiled.key_averages() if event.key.startswith(STARTS)) or None
+
+
+def estimated_launches(run: Run) -> Mapping[str, int]:
+    """An estimate, without a GPU, of what one call would launch there, by operator and kernel.
+
+    The call runs on the CPU by the twins of GPUs, whose kernels in Triton are counted instead of run: what it
+    computes means nothing. How often PyTorch's operators launch is known by their name alone, so it is not
+    what a profile on a GPU says, but near it. Sizes hardly matter; small ones do.
+
+    Raises:
+        ModuleNotFoundError: where Triton is not installed.
+    """
+    from ..fast.gpu.launch.device import not_run
+
+    counted: Counter[str] = Counter()
+
+    def tell(kernel: Any) -> None:
+        counted[f"{kernel.fn.__module__.rpartition('.')[2]}.{kernel.fn.__name__}"] += 1
+
+    with gpus_rows_on_cpus(), not_run(tell), Counting(counted):
+        run()
+    return counted
+
+
+@contextmanager
+def gpus_rows_on_cpus() -> Iterator[None]:
+    """Within it, the twins of GPUs run on a CPU, and no others."""
+    before = dict(TWINS)
+    TWINS.update(
+        {
+            seam: [row._replace(devices=("cpu",)) for row in rows if "cuda" in row.devices]
+            for seam, rows in before.items()
+        }
+    )
+    try:
+        yield
+    finally:
+        TWINS.update(before)
+
+
+class Counting(TorchDispatchMode):
+    """Counts PyTorch's operators by the kernels that they start on a GPU."""
+
+    def __init__(self, counted: Counter[str]):
+        super().__init__()
+        self.counted = counted
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = func._schema.name, kwargs or {}
+        if name in OPDEFS:  # an operator of ours, for what it does itself
+            with self:
+                return OPDEFS[name]._init_fn(*args, **kwargs)
+        name = name.partition("::")[2]
+        if not func.is_view and name not in NONE:
+            self.counted[name] += SEVERAL.get(name, 1)
+        return func(*args, **kwargs)

@@ -14,22 +14,33 @@ from triton.compiler import ASTSource
 from maxvit_mm.fast.gpu.kernels import (
     depthwise,
     depthwise_backward,
+    excitation,
     few_tokens,
+    ffn,
     gate,
     many_tokens,
     of_table,
+    residual,
+    statistics,
 )
 from maxvit_mm.fast.gpu.launch import attention as launch
+from maxvit_mm.fast.gpu.launch import excitation as of_gate
+from maxvit_mm.fast.gpu.launch import ffn as of_ffn
 from maxvit_mm.fast.gpu.launch import narrow as of_training
+from maxvit_mm.fast.gpu.launch import residual as of_sums
+from maxvit_mm.fast.gpu.launch import statistics as of_statistics
 from maxvit_mm.fast.gpu.launch.depthwise import OPTIONS as depthwise_options  # noqa: N811
 
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 OF_A_NORM = "mean", "variance", "weight", "bias", "scale", "shift"
-STATISTICS = {f"{name}{i}" for name in OF_A_NORM for i in ("", 1, 2)}
-STATISTICS |= {"factor", "constant", "per_x", "per_z", "per_one"}
-IN_FP32 = {"table", "lse", "delta", "partial", "of_bias", "sums", *STATISTICS}
-PLACES = {"qkv", "out", "of_out", "of_qkv", "x", "y", "z", "g", "of_y", *IN_FP32}
-TYPES = {"eps1": "fp32", "eps2": "fp32"}
+STATISTICS = {f"{of}{name}{i}" for of in ("", "of_") for name in OF_A_NORM for i in ("", 1, 2)}
+STATISTICS |= {"factor", "constant", "per_x", "per_z", "per_one", "by_y", "by_one", "inverse", "found"}
+STATISTICS |= {"running_mean", "running_variance", "norm_mean", "of_norm_weight", "of_norm_bias"}
+IN_FP32 = {"table", "lse", "delta", "partial", "sums", "r", "of_r", "of_taps", *STATISTICS}
+MAPS = {"qkv", "out", "of_out", "of_qkv", "x", "y", "z", "g", "of_y", "of_x", "hidden", "gradient"}
+MAPS |= {"branch", "keep", "total", "of_total", "of_branch"}
+PLACES = {*MAPS, *IN_FP32}
+TYPES = dict.fromkeys(("eps", "eps1", "eps2", "momentum", "kept", "values"), "fp32") | {"batches": "*i64"}
 
 
 def stack(kernel, precision, options, architecture, fp32=IN_FP32):
@@ -41,7 +52,8 @@ def stack(kernel, precision, options, architecture, fp32=IN_FP32):
             signature[name] = "*fp32" if name in fp32 else f"*{precision}"
             attributes[(place,)] = [["tt.divisibility", 16]]
         else:
-            signature[name] = "constexpr" if name in constants else TYPES.get(name, "i32")
+            number = "fp32" if name == "share" and kernel.fn.__module__.endswith("excitation") else "i32"
+            signature[name] = "constexpr" if name in constants else TYPES.get(name, number)
             if name == "channels":
                 attributes[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(
@@ -62,18 +74,23 @@ def stack(kernel, precision, options, architecture, fp32=IN_FP32):
 
 
 def attention_kernels():
-    """Each with a precision and what it is built with, as `launch` does."""
+    """Each with a precision and what it is built with, as `launch` does; products as exact as asked for."""
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         x = torch.empty(0, dtype=dtype)
-        for name, extra in (("forward", {}), ("backward", dict(OF_TABLE=True))):
-            options = launch.few_options(x, name, 7, 7)
-            del options["per_sm"]
-            yield f"few_tokens.{name}", getattr(few_tokens, name), precision, {**options, **extra}
-        for name in ("forward", "backward_of_queries", "backward_of_keys"):
-            options = launch.many_options(x, name, 28, 28)
-            yield f"many_tokens.{name}", getattr(many_tokens, name), precision, options
-        options = launch.many_options(x, "of_bias", 28, 28)
-        yield "of_table.of_bias", of_table.of_bias, precision, options
+        for exact in ("ieee",) if precision == "bf16" else ("ieee", "tf32"):
+            kind = "" if exact == "ieee" else f" {exact}"
+            for name, of_table_too in (("forward", None), ("backward", True), ("backward", False)):
+                options = dict(launch.few_options(x, name, 7, 7), PRECISION=exact)
+                del options["per_sm"]
+                if of_table_too is not None:
+                    options["OF_TABLE"] = of_table_too
+                without = " without table" if of_table_too is False else ""
+                yield f"few_tokens.{name}{without}{kind}", getattr(few_tokens, name), precision, options
+            for name in ("forward", "backward_of_queries", "backward_of_keys"):
+                options = dict(launch.many_options(x, name, 28, 28), PRECISION=exact)
+                yield f"many_tokens.{name}{kind}", getattr(many_tokens, name), precision, options
+            options = dict(launch.many_options(x, "of_bias", 28, 28), PRECISION=exact)
+            yield f"of_table.of_bias{kind}", of_table.of_bias, precision, options
     options = dict(COLUMNS=8, LANES=64, ENTRIES=launch.ENTRIES)
     yield "of_table.of_table", of_table.of_table, "fp32", options
 
@@ -81,27 +98,65 @@ def attention_kernels():
 def narrow_kernels():
     """The same of an MBConv's middle, with norms and with them folded, and with a backward pass to come."""
     for stride, options in depthwise_options.items():
-        flags = dict(TANH=True, STRIDE=stride)
         for kind, of_norms in (
             ("normed", dict(NORMED=True, BIASED=False, WHOLE=True)),
             ("deployed", dict(NORMED=False, BIASED=True, WHOLE=True)),
             ("half", dict(NORMED=True, BIASED=False, WHOLE=False)),
+            ("half erf", dict(NORMED=True, BIASED=False, WHOLE=False)),
         ):
-            yield f"depthwise.forward {kind} {stride}", depthwise.forward, {**options, **flags, **of_norms}
-        yield f"depthwise_backward.backward {stride}", depthwise_backward.backward, {**options, **flags}
-    for name in ("sum_of_gelu", "gated", "backward", "through_norm"):
-        kernel = getattr(gate, name)
-        options = dict(of_training.TILE, **({"TANH": True} if "TANH" in kernel.arg_names else {}))
-        yield f"gate.{name}", kernel, options
+            given = dict(options, **of_norms, STRIDE=stride, TANH="erf" not in kind)
+            yield f"depthwise.forward {kind} {stride}", depthwise.forward, given
+        for kind in ("", "frozen ", "erf "):
+            given = dict(options, STRIDE=stride, FROZEN=kind == "frozen ", TANH=kind != "erf ")
+            yield f"depthwise_backward.backward {kind}{stride}", depthwise_backward.backward, given
+    for name in ("sum_of_gelu", "gated", "backward"):
+        for tanh in (True, False):
+            options = dict(of_training.TILE, TANH=tanh)
+            yield f"gate.{name}{'' if tanh else ' erf'}", getattr(gate, name), options
+    yield "gate.through_norm", gate.through_norm, dict(of_training.TILE)
+
+
+def small_kernels():
+    """Of what is of channels and images alone, of sums with their norms, and of the FFN."""
+    yield "statistics.moments", statistics.moments, dict(of_statistics.TILE)
+    for of_batch in (True, False):
+        options, kind = dict(of_statistics.COMBINED), "" if of_batch else " frozen"
+        options |= dict(OF_BATCH=of_batch, COUNTS=True)
+        yield f"statistics.at_statistics{kind}", statistics.at_statistics, options
+        options = dict(of_statistics.OF_NORM, OF_BATCH=of_batch)
+        yield f"statistics.of_first_norm{kind}", statistics.of_first_norm, options
+        yield f"excitation.back{kind}", excitation.back, dict(of_gate.TILE, OF_BATCH=of_batch)
+    for name in ("squeeze", "excite", "back_to_squeezed"):
+        yield f"excitation.{name}", getattr(excitation, name), dict(of_gate.TILE)
+    for width in (64, 512, 1536):
+        tile = of_sums.tile_of(width)
+        yield f"residual.forward {width}", residual.forward, dict(tile, DROPS=True, NORMS=True)
+        yield f"residual.backward {width}", residual.backward, dict(tile, DROPS=True)
+    yield "residual.scaled", residual.scaled, of_sums.tile_of(64)
+    for tanh in (True, False):
+        yield f"ffn.backward{'' if tanh else ' erf'}", ffn.backward, dict(of_ffn.TILE, TANH=tanh)
+
+
+def architectures(name, precision):
+    """The newest and what stands beside the usual for a few, since each takes its time to compile."""
+    if precision == "fp32" or any(word in name.split() for word in ("erf", "frozen", "without")):
+        return (90,)
+    newest = (
+        "few_tokens.backward",
+        "many_tokens.forward",
+        "depthwise_backward.backward 1",
+        "residual.backward 512",
+    )
+    return (80, 90, 120) if name in newest else (80, 90)
 
 
 if __name__ == "__main__":
     found = {}
-    in_bf16 = [(name, kernel, "bf16", options) for name, kernel, options in narrow_kernels()]
-    for name, kernel, precision, options in [*attention_kernels(), *in_bf16]:
-        if "PRECISION" in kernel.arg_names:
-            options["PRECISION"] = "ieee"
-        for architecture in (80, 90) if precision == "bf16" else (90,):
+    in_bf16 = [
+        (name, kernel, "bf16", options) for name, kernel, options in [*small_kernels(), *narrow_kernels()]
+    ]
+    for name, kernel, precision, options in [*in_bf16, *attention_kernels()]:
+        for architecture in architectures(name, precision):
             key = f"{name} {precision} sm_{architecture}"
             found[key] = stack(kernel, precision, dict(options), architecture)
     print(json.dumps(found))

@@ -90,5 +90,5 @@ def test_a_report_says_why_a_kernel_does_not_run_and_what_does(by_gpus_rows, mon
         assert rows["PartitionAttention.attend"].why_not == (("cuda", why),)
         assert rows["MBConv.narrow"].runs == "plain"
         set_implementation(network, "cuda")
-        with pytest.raises(TwinError, match=r"cannot run MBConv\.narrow: its kernel needs Triton"):
+        with pytest.raises(TwinError, match=r"cannot run MaxViTBlock\.forward: its kernel needs Triton"):
             network(images)

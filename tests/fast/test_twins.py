@@ -70,12 +70,17 @@ INSIDE = {
     ("Stem.forward", False): {"conv1", "norm", "act", "conv2"},
     ("Stem.forward", True): {"norm", "act", "conv2"},
     ("MaxViTBlock.forward", False): {"mbconv", "block_attention", "grid_attention"},
+    ("MaxViTBlock.forward", None): {
+        *("mbconv.drop_path", "block_attention.norm1", "block_attention.norm2", "block_attention.drop_path"),
+        *("grid_attention.norm1", "grid_attention.norm2", "grid_attention.drop_path"),
+    },
     ("MBConv.narrow", False): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("PartitionAttention.attend", False): set(),
     ("PartitionAttention.attend", True): set(),
     ("PartitionAttention.attend", None): set(),
     ("FFN.forward", True): {"0", "1", "2"},
+    ("FFN.forward", False): {"0", "1", "2"},
     ("DepthwiseConv2d.forward", None): set(),
 }
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]
@@ -91,8 +96,8 @@ def a_call(seam):
     return randomise(layer).eval(), calls[1]
 
 
-def assert_close(found, expected, tolerance):
-    assert (found - expected).abs().max() <= tolerance * expected.abs().max() + 1e-9
+def assert_close(found, expected, tolerance, rounding=1e-9):
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max() + rounding
 
 
 def test_every_twin_has_a_case():
@@ -134,7 +139,8 @@ def test_a_twin_computes_what_the_method_computes_as_it_is_written(request, seam
                 both.append(found)
             assert both[0].keys() == both[1].keys()
             for name, expected in both[1].items():
-                assert_close(both[0][name], expected, tolerance)
+                # Of a bias before a norm the gradient is nought, but for what fp32 rounds.
+                assert_close(both[0][name], expected, tolerance, 1e-5 if is_kernel(twin) else 1e-9)
 
 
 @everywhere

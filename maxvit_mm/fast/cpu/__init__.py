@@ -21,6 +21,7 @@ COUNTED = ("cpu", "meta")  # on the meta device memory is counted as of a CPU
 WHOLE_BLOCK = ("mbconv", "block_attention", "grid_attention")
 STEM = ("norm", "act", "conv2")
 MIDDLE = ("norm1", "act", "depthwise", "norm2", "se", "shrink")
+FFN = ("0", "1", "2")
 
 # By method, best first, as `network.twins.TWINS` has them.
 ON_CPUS = {
@@ -36,7 +37,5 @@ ON_CPUS = {
         Twin("cpu", COUNTED, True, False, (), reasons.nothing, attention.infer),
         Twin("cpu", COUNTED, False, True, (), reasons.nothing, attention.attend, reasons.small_map),
     ],
-    "FFN.forward": [
-        Twin("cpu", COUNTED, False, True, ("0", "1", "2"), reasons.ffn, ffn.ffn, reasons.small_ffn)
-    ],
+    "FFN.forward": [Twin("cpu", COUNTED, False, True, FFN, reasons.ffn, ffn.ffn, reasons.small_ffn)],
 }

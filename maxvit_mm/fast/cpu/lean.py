@@ -22,14 +22,14 @@ aten = torch.ops.aten
 GELU_A, GELU_B = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715  # see `gelu_into`
 
 
-def backward_pass(backward: Callable[[Any, Tensor], tuple]) -> Callable[[Any, Tensor], tuple]:
+def backward_pass(backward: Callable[..., tuple]) -> Callable[..., tuple]:
     """A `backward` that is not differentiable itself, in the precision of its forward pass."""
 
     @once_differentiable
     @wraps(backward)
-    def in_that_precision(ctx: Any, gradient: Tensor) -> tuple:
+    def in_that_precision(ctx: Any, gradient: Tensor, *others: Tensor) -> tuple:
         with without_autocast(gradient):
-            return backward(ctx, gradient)
+            return backward(ctx, gradient, *others)
 
     return in_that_precision
 

@@ -36,11 +36,7 @@ class Statistics(NamedTuple):
         if not norm.training:
             return cls(*running, False, norm.eps)
         group = group_of(norm)
-        if x.numel() == len(norm.running_mean) and group is None:
-            raise ValueError(
-                f"a BatchNorm that trains needs more than one value a channel; got {list(x.shape)}: take "
-                "larger images or batches, or norm_eval=True"
-            )
+        refuse_one_value(norm, x, group)
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
             if x.device.type == "meta":
@@ -51,8 +47,7 @@ class Statistics(NamedTuple):
             copies = running[0].clone(), running[1].clone()
             of_this = torch.batch_norm_update_stats(x, *copies, norm.momentum)
             mean, variance, count = over_processes(*of_this, x.numel() // x.shape[1], norm.eps, group)
-            running[0].lerp_(mean.to(running[0].dtype), norm.momentum)
-            running[1].lerp_((variance * (count / (count - 1))).to(running[1].dtype), norm.momentum)
+            count_in(norm, mean, variance, count)
             return cls(mean, variance, True, norm.eps, group, count)
 
     def inverse(self) -> Tensor:
@@ -62,6 +57,21 @@ class Statistics(NamedTuple):
     def scale_and_shift(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         scale = weight * self.inverse()
         return scale, bias - self.mean * scale
+
+
+def refuse_one_value(norm: Any, x: Tensor, group: Any) -> None:
+    if x.numel() == len(norm.running_mean) and group is None:
+        raise ValueError(
+            f"a BatchNorm that trains needs more than one value a channel; got {list(x.shape)}: take "
+            "larger images or batches, or norm_eval=True"
+        )
+
+
+def count_in(norm: Any, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    """Have the running statistics take their share of a batch's, of so many values a channel."""
+    unbiased = variance * (count / (count - 1))
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+    norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
 
 
 def group_of(norm: nn.Module) -> Any:

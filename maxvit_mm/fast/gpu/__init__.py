@@ -6,15 +6,19 @@ What they take on a GPU has not been measured with this code. In the order to re
     attention        the operator of partition attention, without and with a backward pass
     narrow           the middle of an MBConv at inference
     narrow_training  the same with a backward pass to come
+    norm             its BatchNorms at their statistics
+    ffn              the FFN
+    block            a block's sums, with the LayerNorms behind them
     launch, kernels  what it starts, and with which grids and tiles
     reasons          what keeps the kernels from running
 """
 
 from ...network.twins import Twin
-from ..cpu import MIDDLE, ON_CPUS
+from ..cpu import FFN, MIDDLE, ON_CPUS
 from ..cpu.reasons import depthwise as other_depthwise
+from ..cpu.reasons import ffn as other_ffn
 from ..depthwise import depthwise
-from . import attention, narrow, narrow_training, reasons
+from . import attention, block, ffn, narrow, narrow_training, reasons
 
 CUDA = ("cuda",)
 
@@ -31,4 +35,9 @@ ON_GPUS["MBConv.narrow"][:0] = [
     Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer),
     Twin("cuda", CUDA, False, True, MIDDLE, reasons.narrow_training, narrow_training.train),
 ]
+ON_GPUS["FFN.forward"][:0] = [
+    Twin("cuda", CUDA, False, False, FFN, other_ffn, ffn.infer),
+    Twin("cuda", CUDA, False, True, FFN, reasons.ffn, ffn.train),
+]
+ON_GPUS["MaxViTBlock.forward"] = [Twin("cuda", CUDA, False, None, block.INSIDE, reasons.block, block.block)]
 ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", CUDA, True, None, (), other_depthwise, depthwise)]

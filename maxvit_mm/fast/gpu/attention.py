@@ -65,11 +65,14 @@ def _(
 
 
 def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    ctx.set_materialize_grads(False)  # what is kept has none, and zeros would be written for it
     qkv, table, ctx.is_grid, size = inputs
     ctx.save_for_backward(qkv, table, *(() if is_small(*size) else output))
 
 
-def back(ctx: Any, of_out: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+def back(ctx: Any, of_out: Tensor | None, _: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+    if of_out is None:
+        return None, None, None, None
     qkv, table, *kept = ctx.saved_tensors
     wanted = ctx.needs_input_grad[1]
     of_qkv, of_table = partition_attention_backward(of_out, qkv, table, kept, ctx.is_grid, wanted)

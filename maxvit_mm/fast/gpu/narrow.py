@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ...network.attention import without_autocast
-from ...network.mbconv import MBConv
-from ..cpu.narrow import as_tokens, gate
+from ...network.mbconv import MBConv, SqueezeExcitation
+from ..cpu.narrow import as_tokens
 from ..precision import in_precision
 
 
@@ -25,15 +25,21 @@ def infer(layer: MBConv, x: Tensor) -> Tensor:
     x, weight, bias = in_precision(x, layer.shrink.weight.flatten(1), layer.shrink.bias)
     depthwise, se = layer.depthwise, layer.se
     with without_autocast(x):
-        y, mean = norm_gelu_depthwise(
+        y, sums = norm_gelu_depthwise(
             *(x, depthwise.weight, depthwise.bias, numbers_of(layer.norm1), numbers_of(layer.norm2)),
             *(eps_of(layer.norm1), eps_of(layer.norm2), depthwise.stride[0]),
             *(*depthwise.pad(x), layer.act.approximate == "tanh"),
         )
-        of_gate: list[Any] = [se.reduce.weight.flatten(1), se.reduce.bias]
-        of_gate += [se.expand.weight.flatten(1), se.expand.bias]
-        factor = gate(mean.to(se.reduce.weight.dtype), *of_gate)
+        factor = gate(sums, y.shape[2] * y.shape[3], tensors_of_gate(se), y.dtype)
         return gated_product(y, factor, weight, bias)
+
+
+def tensors_of_gate(se: SqueezeExcitation) -> list[Any]:
+    """The weight and bias of its first product, then of its second."""
+    return [
+        *(se.reduce.weight.flatten(1).contiguous(), se.reduce.bias),
+        *(se.expand.weight.flatten(1).contiguous(), se.expand.bias),
+    ]
 
 
 def gated_product(y: Tensor, factor: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -41,16 +47,16 @@ def gated_product(y: Tensor, factor: Tensor, weight: Tensor, bias: Tensor) -> Te
 
     Args:
         y: [b, c, height, width], channels-last in memory, as what is returned.
-        factor: [b, c].
+        factor: [b, c], in the precision of `y`.
         weight: [outputs, c].
     """
     b, _, height, width = y.shape
     if height * width > len(weight):
-        scaled = weight * factor[:, None].to(weight.dtype)
+        scaled = weight * factor[:, None]
         images = as_tokens(y).unflatten(0, (b, height * width))
         out = torch.baddbmm(bias, images, scaled.transpose(1, 2))
     else:
-        gated = y * factor[..., None, None].to(y.dtype)
+        gated = y * factor[..., None, None]
         out = nn.functional.linear(as_tokens(gated), weight, bias)
     return out.view(b, height, width, len(weight)).permute(0, 3, 1, 2)
 
@@ -80,7 +86,7 @@ def norm_gelu_depthwise(
     left: int,
     tanh: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Norm, GELU, depthwise 3x3 convolution, norm, GELU; and of each image and channel the mean, in fp32.
+    """Norm, GELU, depthwise 3x3 convolution, norm, GELU; and of each image and channel the sum, in fp32.
 
     Args:
         x: [b, c, height, width].
@@ -114,3 +120,20 @@ def _(
     shape = b, c, -(-height // stride), -(-width // stride)
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     return out, x.new_empty(b, c, dtype=torch.float32)
+
+
+@torch.library.custom_op("maxvit_mm::gate", mutates_args=())
+def gate(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """The factors of a squeeze-excitation's gate, [b, c] in `dtype`, from the sums over so many places.
+
+    Args:
+        of_gate: `tensors_of_gate`.
+    """
+    from .launch.excitation import gate
+
+    return gate(sums, places, of_gate, dtype)[0]
+
+
+@gate.register_fake
+def _(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    return sums.new_empty(sums.shape, dtype=dtype)

@@ -13,11 +13,14 @@ from shutil import which
 import torch
 from torch import Tensor, nn
 
-from ...network.attention import PartitionAttention
+from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
 from ...network.mbconv import MBConv
+from ...network.stochastic_depth import StochasticDepth
+from ...network.touched import touched
+from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import other_narrow
+from ..cpu.form import first_of, other, other_ffn, other_layer_norm, other_narrow
 from ..cpu.reasons import narrow as lean_narrow
 from ..cpu.reasons import unfoldable
 from ..precision import precision_of
@@ -25,6 +28,7 @@ from ..precision import precision_of
 PRECISIONS = torch.float16, torch.bfloat16, torch.float32
 STRIDES = (1, 1), (2, 2)
 LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
+MOST_IN_A_GRID = 65535  # programs along the second or third axis of a grid, by CUDA
 LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
@@ -37,18 +41,58 @@ def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> 
 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
-    if precision_of(x) not in PRECISIONS:
-        return f"its kernel does not compute in {precision_of(x)}"
-    return layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
+    return (
+        not_computed(x)
+        or too_large(x)
+        or layer.answer(of_narrow)
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
 
 
 def narrow_training(layer: MBConv, x: Tensor) -> str | None:
-    if precision_of(x) not in PRECISIONS:
-        return f"its kernel does not compute in {precision_of(x)}"
-    reason = lean_narrow(layer, x) or other_strides(layer)
+    reason = not_computed(x) or too_large(x) or lean_narrow(layer, x) or other_strides(layer)
     if reason is None and layer.depthwise.bias is not None:
         reason = "its kernel is for a depthwise convolution without a bias"
     return reason or layer.answer(no_kernels, x.device.type, x.device.index)
+
+
+def ffn(layer: FFN, x: Tensor) -> str | None:
+    return not_computed(x) or other_ffn(layer) or layer.answer(no_kernels, x.device.type, x.device.index)
+
+
+def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
+    return (
+        not_computed(x) or layer.answer(of_block) or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
+
+
+def of_block(layer: MaxViTBlock) -> str | None:
+    """Of the layers between which it adds and normalises, whose methods it does not call, and their norms."""
+    kinds = dict(mbconv=MBConv, block_attention=AttentionAndFFN, grid_attention=AttentionAndFFN)
+    for name, kind in kinds.items():
+        half = getattr(layer, name)
+        reason = other(name, half, kind) or other(f"{name}.drop_path", half.drop_path, StochasticDepth)
+        if reason is None and (how := touched(half)):
+            reason = f"{name} {how}"
+        if reason is None and kind is AttentionAndFFN:
+            reason = first_of(other_layer_norm(each, getattr(half, each)) for each in ("norm1", "norm2"))
+        if reason is not None:
+            return reason
+    return None
+
+
+def not_computed(x: Tensor) -> str | None:
+    precision = precision_of(x)
+    return None if precision in PRECISIONS else f"its kernel does not compute in {precision}"
+
+
+def too_large(x: Tensor) -> str | None:
+    """Of a map [b, c, height, width], whose rows a grid has in strips of four along its second axis."""
+    if len(x) > MOST_IN_A_GRID or len(x) * x.shape[2] > 4 * MOST_IN_A_GRID:
+        return (
+            f"its kernel is for at most {MOST_IN_A_GRID} images and {4 * MOST_IN_A_GRID} rows of all of them"
+        )
+    return None
 
 
 def other_strides(layer: MBConv) -> str | None:

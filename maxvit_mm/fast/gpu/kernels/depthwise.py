@@ -1,4 +1,5 @@
-"""Norm, GELU, depthwise 3x3 convolution, norm, GELU in one pass, with the sums of what comes out.
+"""Norm, GELU, depthwise 3x3 convolution, norm, GELU in one pass, with the sums of what comes out; in training
+its first half, with the statistics of what comes out.
 
 Maps are [b, height, width, channels] in memory. A program has some channels of some *strips*, each of
 `ROWS` rows of what comes out, and walks along some of their columns. So it normalises and activates a value
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+
+from .statistics import store_moments, vector
 
 # Twice sqrt(2 / pi), by log2(e), with the sign of what exp2 is to be taken of; and that times 0.044715.
 GELU_A = tl.constexpr(-2.302208198144325)
@@ -77,7 +80,8 @@ def forward(
 ):  # fmt: skip
     """out: [b, height_out, width_out, channels]; sums, in fp32: [strips, walks, channels].
 
-    Not the `WHOLE` of it ends with the convolution, without its bias, and sums nothing.
+    Not the `WHOLE` of it ends with the convolution, without its bias. Of the first norm it takes the scale
+    and the shift, `weight1` and `bias1`; `sums` are partial statistics of `out`, [tiles, walks, 3, channels].
     """
     READ: tl.constexpr = STRIDE * (ROWS - 1) + 3  # rows of the map
     strip = tl.program_id(1) * STRIPS + tl.arange(0, STRIPS)
@@ -91,9 +95,12 @@ def forward(
     out += ((image * height_out + row_out) * width_out)[:, None] * channels + c[None, :]
     row = row[:, None]
     row_out = row_out[:, None]
-    scale1, shift1 = scale_and_shift(mean1, variance1, weight1, bias1, eps1, c, known, NORMED)
     if WHOLE:
+        scale1, shift1 = scale_and_shift(mean1, variance1, weight1, bias1, eps1, c, known, NORMED)
         scale2, shift2 = scale_and_shift(mean2, variance2, weight2, bias2, eps2, c, known, NORMED)
+    else:
+        scale1 = vector(weight1, c, known)
+        shift1 = vector(bias1, c, known)
     if WHOLE and BIASED:
         shift2 += scale2 * tl.load(bias + c, mask=known, other=0.0).to(tl.float32)[None, :]
     taps = ()
@@ -107,6 +114,8 @@ def forward(
     stop = tl.minimum(start + columns, width_out)
     at = start * STRIDE - left
     total = tl.zeros((STRIPS, CHANNELS), tl.float32)
+    squares = total
+    pivot = total  # the first value of a lane
     values = activated(x, row, at, inside, height, width, channels, scale1, shift1, READ, TANH)
     begun = add_taps(nothing, values, taps, 0, STRIDE, ROWS)  # of the column that comes out next
     behind = nothing  # of the one after, where a column of the map has a part in three
@@ -132,8 +141,20 @@ def forward(
             if WHOLE:
                 value = gelu(value * scale2 + shift2, TANH)
             place = out + (r * width_out + column) * channels
-            tl.store(place, value.to(out.dtype.element_ty), mask=there)
+            stored = value.to(out.dtype.element_ty)
+            tl.store(place, stored, mask=there)
+            if not WHOLE:  # statistics are of the map as it is rounded
+                value = stored.to(tl.float32)
+                if r == 0:
+                    pivot = tl.where(column == start, value, pivot)
+                value -= pivot
+                squares += tl.where(there, value * value, 0.0)
             total += tl.where(there, value, 0.0)
-    walk = strip * tl.num_programs(2) + tl.program_id(2)
     if WHOLE:
+        walk = strip * tl.num_programs(2) + tl.program_id(2)
         tl.store(sums + walk.to(tl.int64)[:, None] * channels + c[None, :], total, mask=inside)
+    else:
+        rows = tl.minimum(height_out - row_out, ROWS) * (stop - start)
+        counts = tl.where(inside, rows.to(tl.float32), 0.0)
+        row = tl.program_id(1) * tl.num_programs(2) + tl.program_id(2)
+        store_moments(sums, row, c, known, channels, counts, pivot, total, squares)

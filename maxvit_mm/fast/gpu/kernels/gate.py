@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from .depthwise import GELU_A, GELU_B, HALF_ROOT, gelu
+from .statistics import vector
 
 ROOT_2_PI = tl.constexpr(0.3989422804014327)  # 1 / sqrt(2 pi)
 LN2 = tl.constexpr(0.6931471805599453)
@@ -25,12 +26,6 @@ def gelu_and_slope(x, TANH: tl.constexpr):
         return h, s - h * (1.0 - s) * LN2 * (GELU_A + 3.0 * GELU_B * x * x)
     s = 0.5 * (1.0 + tl.erf(x * HALF_ROOT))
     return x * s, s + x * ROOT_2_PI * tl.exp(-0.5 * x * x)
-
-
-@triton.jit
-def vector(pointer, c, known):
-    """A number for each channel, [1, channels]."""
-    return tl.load(pointer + c, mask=known, other=0.0).to(tl.float32)[None, :]
 
 
 @triton.jit(do_not_specialize=("places", "share"))

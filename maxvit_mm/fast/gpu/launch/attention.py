@@ -12,7 +12,7 @@ from torch import Tensor
 from ..kernels import few_tokens, many_tokens
 from ..kernels import of_table as of_table_kernels
 from ..tiles import is_small
-from .device import on_device_of, processors_of
+from .device import processors_of, start
 
 LEAST_LANES = 16  # of a product's operand
 ENTRIES = 16  # of the table, of a program
@@ -92,14 +92,13 @@ def forward(qkv: Tensor, table: Tensor, is_grid: bool, p: int, q: int) -> tuple[
     lse = qkv.new_empty(0 if is_few else (*qkv.shape[:3], len(table)), dtype=torch.float32)
     if not len(qkv):
         return out, lse
-    with on_device_of(qkv):
-        if is_few:
-            options |= few_options(qkv, "forward", p, q)
-            grid = programs(qkv, sizes, options.pop("per_sm"))
-            few_tokens.forward[grid](qkv, table, out, *sizes, **options)
-        else:
-            options |= many_options(qkv, "forward", p, q)
-            many_tokens.forward[parts(sizes, options)](qkv, table, out, lse, *sizes, **options)
+    if is_few:
+        options |= few_options(qkv, "forward", p, q)
+        grid = programs(qkv, sizes, options.pop("per_sm"))
+        start(few_tokens.forward, grid, qkv, table, out, *sizes, **options)
+    else:
+        options |= many_options(qkv, "forward", p, q)
+        start(many_tokens.forward, parts(sizes, options), qkv, table, out, lse, *sizes, **options)
     return out, lse
 
 
@@ -119,38 +118,34 @@ def backward(
     if not len(qkv):
         return of_qkv, of_table.zero_()
     options: Options = dict(PRECISION=precision_of(qkv))
-    with on_device_of(qkv):
-        if is_small(p, q):
-            options |= few_options(qkv, "backward", p, q)
-            grid = programs(qkv, sizes, options.pop("per_sm"))
-            lanes = options["LANES"]
-            partial = table.new_empty((grid[0] // heads, heads, 1, lanes, lanes) if wanted else 0)
-            few_tokens.backward[grid](qkv, table, of_out, of_qkv, partial, *sizes, OF_TABLE=wanted, **options)
-        else:
-            out, lse = kept
-            delta = torch.empty_like(lse)
-            by_queries = options | many_options(qkv, "backward_of_queries", p, q)
-            many_tokens.backward_of_queries[parts(sizes, by_queries)](
-                qkv, table, out, lse, of_out, of_qkv, delta, *sizes, **by_queries
-            )
-            by_keys = options | many_options(qkv, "backward_of_keys", p, q)
-            many_tokens.backward_of_keys[parts(sizes, by_keys)](
-                qkv, table, lse, delta, of_out, of_qkv, *sizes, **by_keys
-            )
-            options |= many_options(qkv, "of_bias", p, q)
-            if wanted:
-                lanes = options["LANES"]
-                number, _, splits = each_distance = distances(sizes, options)
-                partial = table.new_empty(splits, heads, number, lanes, lanes)
-                of_table_kernels.of_bias[each_distance](
-                    qkv, table, lse, delta, of_out, partial, *sizes, **options
-                )
+    if is_small(p, q):
+        options |= few_options(qkv, "backward", p, q)
+        grid = programs(qkv, sizes, options.pop("per_sm"))
+        lanes = options["LANES"]
+        partial = table.new_empty((grid[0] // heads, heads, 1, lanes, lanes) if wanted else 0)
+        given: tuple[Tensor, ...] = (qkv, table, of_out, of_qkv, partial)
+        start(few_tokens.backward, grid, *given, *sizes, OF_TABLE=wanted, **options)
+    else:
+        out, lse = kept
+        delta = torch.empty_like(lse)
+        given = qkv, table, out, lse, of_out, of_qkv, delta
+        by_queries = options | many_options(qkv, "backward_of_queries", p, q)
+        start(many_tokens.backward_of_queries, parts(sizes, by_queries), *given, *sizes, **by_queries)
+        given = qkv, table, lse, delta, of_out, of_qkv
+        by_keys = options | many_options(qkv, "backward_of_keys", p, q)
+        start(many_tokens.backward_of_keys, parts(sizes, by_keys), *given, *sizes, **by_keys)
+        options |= many_options(qkv, "of_bias", p, q)
         if wanted:
-            of_bias = partial.sum(0) if len(partial) > 1 else partial
-            entries = 2 * p - 1, triton.cdiv(2 * q - 1, ENTRIES), heads
-            of_table_kernels.of_table[entries](
-                of_bias, of_table, p, q, COLUMNS=options["COLUMNS"], LANES=options["LANES"], ENTRIES=ENTRIES
-            )
+            lanes = options["LANES"]
+            number, _, splits = each_distance = distances(sizes, options)
+            partial = table.new_empty(splits, heads, number, lanes, lanes)
+            given = qkv, table, lse, delta, of_out, partial
+            start(of_table_kernels.of_bias, each_distance, *given, *sizes, **options)
+    if wanted:
+        of_bias = partial.sum(0) if len(partial) > 1 else partial
+        entries = 2 * p - 1, triton.cdiv(2 * q - 1, ENTRIES), heads
+        tile = dict(COLUMNS=options["COLUMNS"], LANES=options["LANES"], ENTRIES=ENTRIES)
+        start(of_table_kernels.of_table, entries, of_bias, of_table, p, q, **tile)
     return of_qkv, of_table
 
 

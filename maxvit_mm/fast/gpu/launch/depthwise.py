@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from ..kernels import depthwise
-from .device import on_device_of, processors_of
+from .device import processors_of, start
 
 # By stride, how the kernel is built: a study of it was compiled so without spills, but never timed.
 OPTIONS = {
@@ -48,12 +48,10 @@ def forward(
         [*norm, at] if norm else [x, x, x, x, at] for norm, at in zip((norm1, norm2), eps, strict=True)
     )
     sizes = b * an_image, an_image, height, width, down, across, columns, *pad, c
-    with on_device_of(x):
-        depthwise.forward[(*grid, walks)](
-            *(x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes),
-            NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride, **options,
-        )  # fmt: skip
-    return out, sums.sum(1) / (down * across)
+    given = x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes
+    flags = dict(NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride)
+    start(depthwise.forward, (*grid, walks), *given, **flags, **options)
+    return out, sums.sum(1)
 
 
 def columns_of_a_walk(across: int, programs: int, wanted: int) -> int:

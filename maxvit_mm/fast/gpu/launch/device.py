@@ -1,17 +1,37 @@
-"""The GPU that a tensor is on."""
+"""A kernel, started on the GPU that a tensor is on."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
+_told: list[Callable[[Any], None]] = []  # of kernels, which then are not run
 
-def on_device_of(x: Tensor) -> AbstractContextManager:
-    """Within it, kernels start on the GPU that has `x`, of several."""
-    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+def start(kernel: Any, grid: tuple[int, ...], x: Tensor, /, *arguments: Any, **options: Any) -> None:
+    """Run `kernel` with `x` and the other arguments, on the GPU that has `x`, of several."""
+    if _told:
+        _told[-1](kernel)
+    elif x.is_cuda and x.device.index != torch.cuda.current_device():
+        with torch.cuda.device(x.device):
+            kernel[grid](x, *arguments, **options)
+    else:
+        kernel[grid](x, *arguments, **options)
+
+
+@contextmanager
+def not_run(tell: Callable[[Any], None]) -> Iterator[None]:
+    """Within it, no kernel is run: `tell` is told of each, to count them where there is no GPU."""
+    _told.append(tell)
+    try:
+        yield
+    finally:
+        _told.pop()
 
 
 def processors_of(x: Tensor) -> int:

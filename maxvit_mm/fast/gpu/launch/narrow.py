@@ -5,6 +5,7 @@ Maps are channels-last in memory: [b, c, height, width] here, [b, height, width,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,18 +14,11 @@ from torch import Tensor
 
 from ..kernels import depthwise, depthwise_backward, gate
 from .depthwise import OPTIONS, PROGRAMS_AN_SM, columns_of_a_walk
-from .device import on_device_of, processors_of
+from .device import processors_of, start
+from .statistics import Norm
 
 TILE = dict(PLACES=16, CHANNELS=64, num_warps=4)
 REDUCERS_AN_SM = 20  # programs that sum shares of an image, as many as there are to be at least
-
-
-class Norm(NamedTuple):
-    """A norm at its statistics: numbers of each channel, in fp32."""
-
-    mean: Tensor
-    scale: Tensor
-    shift: Tensor
 
 
 class Geometry(NamedTuple):
@@ -36,22 +30,18 @@ class Geometry(NamedTuple):
     tanh: bool
 
 
-def convolve(x: Tensor, norm: Norm, weight: Tensor, how: Geometry) -> Tensor:
-    """The depthwise convolution of the GELU of `x` normalised."""
+def convolve(x: Tensor, norm: Norm, weight: Tensor, how: Geometry) -> tuple[Tensor, Tensor]:
+    """The depthwise convolution of the GELU of `x` normalised, and its partial statistics, [rows, 3, c]."""
     b, c, height, width = x.shape
     down, across = -(-height // how.stride), -(-width // how.stride)
     z = torch.empty((b, c, down, across), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     grid, an_image, columns = walks(x, how.stride, down, across)
     sizes = b * an_image, an_image, height, width, down, across, columns, how.above, how.left, c
-    # As numbers of a norm: a mean of 0, a variance of 1, its weight and bias.
-    nothing, rest = torch.zeros_like(norm.scale), torch.ones_like(norm.scale)
-    first = nothing, rest, norm.scale, norm.shift, 0.0
-    with on_device_of(x):
-        depthwise.forward[grid](
-            *(x, z, x, weight, x, *first, x, x, x, x, 0.0, *sizes),
-            NORMED=True, BIASED=False, WHOLE=False, TANH=how.tanh, STRIDE=how.stride, **OPTIONS[how.stride],
-        )  # fmt: skip
-    return z
+    found = x.new_empty(grid[1] * grid[2], 3, c, dtype=torch.float32)
+    given = x, z, found, weight, x, x, x, norm.scale, norm.shift, 0.0, x, x, x, x, 0.0
+    flags = dict(NORMED=True, BIASED=False, WHOLE=False, TANH=how.tanh, STRIDE=how.stride)
+    start(depthwise.forward, grid, *given, *sizes, **flags, **OPTIONS[how.stride])
+    return z, found
 
 
 def walks(x: Tensor, stride: int, rows: int, columns: int) -> tuple[tuple[int, int, int], int, int]:
@@ -70,12 +60,14 @@ def convolve_backward(
     weight: Tensor,
     norm1: Norm,
     norm2: Norm,
-    of_each: tuple[Tensor, ...],
+    of_each: Sequence[Tensor],
     how: Geometry,
+    frozen: bool,
 ) -> tuple[Tensor, Tensor]:
     """From the gradient of the gated map to that of what the first norm returned, and its sums, [11, c].
 
     Args:
+        frozen: whether that norm's statistics are constants: then it is the gradient of `x`.
         of_each: `factor` and `constant` of each image and channel, `per_z` and `per_one` of each channel.
     """
     b, c, height, width = x.shape
@@ -86,44 +78,47 @@ def convolve_backward(
     g = torch.empty_like(x)
     sums = x.new_empty(grid[1] * grid[2], 11, c, dtype=torch.float32)
     sizes = b * an_image, an_image, height, width, *z.shape[2:], of_walk, how.above, how.left, c
-    with on_device_of(x):
-        depthwise_backward.backward[grid](
-            *(of_y, z, x, g, sums, weight, *norm1, norm2.scale, norm2.shift, *of_each, *sizes),
-            TANH=how.tanh, STRIDE=how.stride, **OPTIONS[how.stride],
-        )  # fmt: skip
+    norms = norm1.mean, norm1.scale, norm1.shift, norm2.scale, norm2.shift
+    given = of_y, z, x, g, sums, weight, *norms, *of_each, *sizes
+    flags = dict(FROZEN=frozen, TANH=how.tanh, STRIDE=how.stride)
+    start(depthwise_backward.backward, grid, *given, **flags, **OPTIONS[how.stride])
     return g, sums.sum(0)
 
 
-def mean_of_gelu(z: Tensor, norm: Norm, tanh: bool) -> Tensor:
-    """Of what comes out of the second norm, the mean over each image, [b, c]."""
-    b, c, places, (grid, share) = *z.shape[:2], z[0, 0].numel(), shares(z)
+def sum_of_gelu(z: Tensor, norm: Norm, tanh: bool) -> Tensor:
+    """Of the GELU of what comes out of the second norm, the sum over each image, [b, c]."""
+    b, c, places, (grid, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
     sums = z.new_empty(b, grid[1], c, dtype=torch.float32)
-    with on_device_of(z):
-        gate.sum_of_gelu[grid](z, norm.scale, norm.shift, sums, places, share, c, TANH=tanh, **TILE)
-    return sums.sum(1) / places
+    start(gate.sum_of_gelu, grid, z, norm.scale, norm.shift, sums, places, share, c, TANH=tanh, **TILE)
+    return summed(sums)
 
 
 def gated(z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> Tensor:
     """The map that the last convolution reads."""
-    y, places = torch.empty_like(z), z[0, 0].numel()
+    y, places = torch.empty_like(z), z.shape[2] * z.shape[3]
     grid = triton.cdiv(z.shape[1], TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]), len(z)
-    with on_device_of(z):
-        gate.gated[grid](z, norm.scale, norm.shift, factor, y, places, z.shape[1], TANH=tanh, **TILE)
+    given = z, norm.scale, norm.shift, factor, y, places, z.shape[1]
+    start(gate.gated, grid, *given, TANH=tanh, **TILE)
     return y
 
 
 def gate_backward(of_y: Tensor, z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> tuple[Tensor, Tensor]:
     """The map that the last convolution read, and the sums of `kernels.gate.backward`, [b, 5, c]."""
-    b, c, places, (grid, share) = *z.shape[:2], z[0, 0].numel(), shares(z)
+    b, c, places, (grid, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
     y, sums = torch.empty_like(z), z.new_empty(b, grid[1], 5, c, dtype=torch.float32)
-    with on_device_of(z):
-        gate.backward[grid](of_y, z, *norm, factor, y, sums, places, share, c, TANH=tanh, **TILE)
-    return y, sums.sum(1)
+    given = of_y, z, norm.mean, norm.scale, norm.shift, factor, y, sums, places, share, c
+    start(gate.backward, grid, *given, TANH=tanh, **TILE)
+    return y, summed(sums)
+
+
+def summed(sums: Tensor) -> Tensor:
+    """Of all shares of an image. [b, shares, ...] -> [b, ...]."""
+    return sums[:, 0] if sums.shape[1] == 1 else sums.sum(1)
 
 
 def shares(z: Tensor) -> tuple[tuple[int, int, int], int]:
     """A grid of programs that sum, and the places of an image that each takes."""
-    tiles, places = triton.cdiv(z.shape[1], TILE["CHANNELS"]), z[0, 0].numel()
+    tiles, places = triton.cdiv(z.shape[1], TILE["CHANNELS"]), z.shape[2] * z.shape[3]
     wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(z), tiles * len(z))
     share = triton.cdiv(triton.cdiv(places, wanted), TILE["PLACES"]) * TILE["PLACES"]
     return (tiles, triton.cdiv(places, share), len(z)), share
@@ -131,7 +126,6 @@ def shares(z: Tensor) -> tuple[tuple[int, int, int], int]:
 
 def through_norm(g: Tensor, x: Tensor, scale: Tensor, per_x: Tensor, per_one: Tensor) -> None:
     """`g` becomes the gradient of `x`, in place."""
-    c, places = x.shape[1], len(x) * x[0, 0].numel()
+    c, places = x.shape[1], len(x) * x.shape[2] * x.shape[3]
     grid = (triton.cdiv(c, TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]),)
-    with on_device_of(x):
-        gate.through_norm[grid](g, x, scale, per_x, per_one, places, c, **TILE)
+    start(gate.through_norm, grid, g, x, scale, per_x, per_one, places, c, **TILE)

@@ -1,0 +1,71 @@
+"""The kernels of BatchNorm's statistics, started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from ..kernels import statistics
+from .device import processors_of, start
+
+TILE = dict(PLACES=16, CHANNELS=64, num_warps=4)
+COMBINED = dict(ROWS=64, CHANNELS=16, num_warps=4)
+OF_NORM = dict(CHANNELS=64, num_warps=2)
+REDUCERS_AN_SM = 8  # programs that read a map, of all its channels together
+
+
+class Norm(NamedTuple):
+    """A norm at its statistics: numbers of each channel, in fp32."""
+
+    mean: Tensor
+    variance: Tensor
+    inverse: Tensor  # of the deviation
+    scale: Tensor
+    shift: Tensor
+
+
+def moments(x: Tensor) -> Tensor:
+    """Partial statistics of a map [b, c, height, width], channels-last in memory: [rows, 3, c]."""
+    c, tokens = x.shape[1], x.numel() // x.shape[1]
+    tiles = triton.cdiv(c, TILE["CHANNELS"])
+    wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(x), tiles)
+    share = triton.cdiv(triton.cdiv(tokens, wanted), TILE["PLACES"]) * TILE["PLACES"]
+    rows = triton.cdiv(tokens, share)
+    found = x.new_empty(rows, 3, c, dtype=torch.float32)
+    start(statistics.moments, (tiles, rows), x, found, tokens, share, c, **TILE)
+    return found
+
+
+def at_statistics(
+    norm: Any, found: Tensor | None, running: Sequence[Tensor] | None = None, counts: bool = True
+) -> Tensor:
+    """The numbers of a BatchNorm, [5, c], as `Norm` has them.
+
+    Args:
+        found: partial statistics of the batch, of which, if it `counts`, the running ones take their share;
+            None, and the running ones are taken, or those given as `running`.
+    """
+    mean, variance = running or (norm.running_mean, norm.running_var)
+    numbers = mean.new_empty(5, len(mean), dtype=torch.float32)
+    rows = 0 if found is None else len(found)
+    given = mean, variance, norm.num_batches_tracked, norm.weight, norm.bias
+    rest = rows, norm.momentum, norm.eps, len(mean)
+    flags = dict(OF_BATCH=found is not None, COUNTS=counts)
+    grid = (triton.cdiv(len(mean), COMBINED["CHANNELS"]),)
+    found = numbers if found is None else found
+    start(statistics.at_statistics, grid, found, *given, *numbers, *rest, **flags, **COMBINED)
+    return numbers
+
+
+def of_first_norm(sums: Tensor, norm: Norm, taps: Tensor, values: int, of_batch: bool) -> list[Tensor]:
+    """The gradients of taps, weight and bias, and what the norm's statistics add; see the kernel."""
+    c = len(norm.mean)
+    of_taps, rest = torch.empty_like(taps), sums.new_empty(4, c)
+    grid = (triton.cdiv(c, OF_NORM["CHANNELS"]),)
+    given = norm.mean, norm.inverse, norm.scale, of_taps, *rest, float(values), c
+    start(statistics.of_first_norm, grid, sums, *given, OF_BATCH=of_batch, **OF_NORM)
+    return [of_taps, *rest]
