@@ -75,7 +75,9 @@ def of_many_sizes(shapes):
 def test_classes_and_probabilities_are_compared_and_printed(kind, request):
     made = request.getfixturevalue(kind)
     for name in ("a scene", "an odd size", "two together", "no object"):
-        assert re.search(rf"^{name} .* [1-9]\d*  +0  +\d+  +\d\.\de-0\d$", made.said, re.MULTILINE), made.said
+        assert re.search(rf"^{name} .* [1-9]\d*  +0  +\d+  +\d\.\de[-+]\d\d$", made.said, re.MULTILINE), (
+            made.said
+        )
     assert "images a second by PyTorch" in made.said
     assert list(made.file.parent.glob("*.onnx")) == [made.file]
 
