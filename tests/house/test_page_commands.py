@@ -23,10 +23,11 @@ from maxvit_mm.openmmlab.config_checks import check_model
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
 KINDS = {".", "bash", "gsutil", "make", "mim", "mkdir", "pip", "python"}
-CHECKPOINTS = [
+DETECTORS = [
     *("CHECKPOINT", "maxvit_t.pth", "maxvit_s.pth"),
     *("work_dirs/mine/iter_1000.pth", "work_dirs/mask_rcnn_maxvit_t_coco/epoch_12.pth"),
 ]
+CLASSIFIERS = ["maxvit_t_classifier.pth", "work_dirs/maxvit_t_CLASSES/epoch_60.pth"]
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,15 @@ def home(tmp_path_factory):
     for split in ("train2017", "val2017"):
         (home / "data/coco" / split).mkdir()
         (home / f"data/coco/annotations/instances_{split}.json").touch()
+    make_shapes(home / "CLASSES", 8, 4, task="classification")
+    for name in ("data/shapes_classes", "tiny-imagenet-200"):
+        (home / name).symlink_to(home / "CLASSES")
+    classifier = Config.fromfile(ROOT / "configs/classification/maxvit_pico_shapes_classes.py").pretty_text
     text = Config.fromfile(ROOT / "configs/mask_rcnn_maxvit_pico_shapes.py").pretty_text
-    for name in CHECKPOINTS:
+    for name in [*DETECTORS, *CLASSIFIERS]:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"state_dict": {}, "meta": {"cfg": text}, "message_hub": {}}, home / name)
+        about = {"cfg": classifier if name in CLASSIFIERS else text}
+        torch.save({"state_dict": {}, "meta": about, "message_hub": {}}, home / name)
     onnx_file(home / "mine.onnx", meta={"cfg": text}, holds="detector")
     (home / "bin").mkdir()
     (home / "bin/srun").write_text('#!/bin/sh\necho "$@"\n')
