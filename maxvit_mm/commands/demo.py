@@ -27,12 +27,14 @@ class Demo(NamedTuple):
     """One task's demo.
 
     Attributes:
+        work_dir: where results go, below work_dirs/, unless the user says where.
         config: the name of one of ours, whose data set lies in `folder`.
         make: makes the data set in a folder, of so many images to train on and to test on.
         metrics: what is said at the end: how a reader calls a metric, its name, and the most that it can be.
         choose: of a folder of pictures, in files, those for the sheet, best first.
     """
 
+    work_dir: str
     config: str
     folder: Path
     make: Callable[[Path, int, int], object]
@@ -52,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
     demo = DEMOS[args.task]
-    name = "demo" if args.task == "detection" else f"demo_{args.task}"
-    work_dir = args.work_dir or Path("work_dirs", name)
+    work_dir = args.work_dir or Path("work_dirs", demo.work_dir)
     options = ["--cfg-options", *args.cfg_options] if args.cfg_options else []
 
     print(f"demo: making the embedded data set in {demo.folder}", flush=True)
@@ -112,6 +113,7 @@ def centred(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 DEMOS = {
     "detection": Demo(
+        "demo",
         "mask_rcnn_maxvit_pico_shapes",
         SHAPES,
         make_shapes,
@@ -119,6 +121,7 @@ DEMOS = {
         richest,
     ),
     "segmentation": Demo(
+        "demo_segmentation",
         "upernet_maxvit_pico_shapes",
         SHAPES,
         make_shapes,
@@ -126,6 +129,7 @@ DEMOS = {
         richest,
     ),
     "classification": Demo(
+        "demo_classification",
         "maxvit_pico_shapes_classes",
         Path("data/shapes_classes"),
         partial(make_shapes, task="classification"),

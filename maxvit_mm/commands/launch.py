@@ -42,9 +42,8 @@ from ..openmmlab.written_keys import keys_of_user
 from ..weights import CheckpointError
 from .refusals import clear_refusals
 
-DATA_SET = re.compile(
-    r"_(coco|shapes|shapes_classes|in1k|in21k|tiny_imagenet)$"
-)  # of a config's name: with --data, it is another one
+# Of a config's name: with --data, it is another one.
+DATA_SET = re.compile(r"(_(ade20k|coco|in1k|in21k|shapes|shapes_classes|tiny_imagenet|voc))+$")
 
 
 class Plan(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from .class_listing import SUFFIXES, Listing, is_one_tree
+from .class_listing import SUFFIXES, Listing, is_one_tree, is_part
 from .coco_entries import sentence
 from .image_sentences import image_faults, image_remarks
 from .images_on_disk import Decoder, Seen, look_at_all, stamps
@@ -44,6 +44,13 @@ class Check:
         for name, listing in self.listings.items():
             where = f"{name} ({listing.source})"
             self.problems += listing_problems(where, listing)
+            parts = [folder for folder in listing.folders if is_part(folder)]
+            if (one_tree and name == "train") or len(parts) == len(listing.folders):
+                what = (
+                    "folders that are called as parts of a data set for detectors or segmenters are, not as "
+                    f"classes; take a config of theirs, or lay images out as {LAYOUTS}"
+                )
+                self.problems += sentence(where, what, parts)
             if name == "train" or not one_tree:  # of one tree both list the same files
                 self.notes += sentence(where, "files that are no images, passed over", listing.passed_over)
             seen = {path: self.seen[path] for path, _ in listing.samples if path in self.seen}

@@ -13,10 +13,9 @@ from pathlib import Path
 from statistics import median
 
 from .class_checks import LAYOUTS, Check
-from .class_listing import KEPT, folders_in, is_one_tree, list_split
+from .class_listing import ONE_IN, folders_in, is_one_tree, list_split
 from .coco_entries import SHOWN
-from .coco_folder import ALIASES
-from .folder import DataError
+from .folder import ALIASES, DataError
 from .images_on_disk import Decoder
 from .listing import class_table
 
@@ -132,7 +131,7 @@ def not_found(root: Path, name: str) -> str:
 
 def parting(seed: int) -> str:
     return (
-        f"there is no train/ and val/: of each class one image in {KEPT} is kept for validation, drawn by "
+        f"there is no train/ and val/: of each class one image in {ONE_IN} is kept for validation, drawn by "
         f"their names and seed {seed}, the same at every time"
     )
 

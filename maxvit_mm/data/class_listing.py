@@ -8,17 +8,24 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .coco_folder import ALIASES
+from .folder import ALIASES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-KEPT = 5  # of one tree, an image of so many of each class is kept for validation
+ONE_IN = 5  # of one tree, an image of so many of each class is kept for validation
 LISTS = ("{folder}/{alias}_annotations.txt", "meta/{alias}.txt", "{folder}/{alias}.txt", "{alias}.txt")
 WORDS = "words.txt"  # of WordNet: an id and its words in each line
+# Folders of other tasks' data sets, which would pass for classes.
+PARTS = re.compile(
+    r"(train|val|test)(20\d\d)?|training|valid(ation)?|testing|images|labels|masks|annotations|img_dir|ann_dir|"
+    r"jpegimages|segmentationclass|imagesets",
+    re.IGNORECASE,
+)
 BYSTANDERS = ("thumbs.db", "desktop.ini", "__macosx")
 
 
@@ -79,8 +86,16 @@ def find_split(root: Path, split: str) -> Path | None:
         return None
     if not is_one_tree(root):
         return folder_of(root, split)
-    sorted_by_class = sum(any(map(is_image, files_in(root / name))) for name in folders_in(root)) > 1
+    folders = folders_in(root)
+    sorted_by_class = sum(any(map(is_image, files_in(root / name))) for name in folders) > 1
+    if any(map(is_part, folders)):
+        return None
     return root if sorted_by_class and split != "test" else None
+
+
+def is_part(folder: str) -> bool:
+    """Whether a folder is called as a part of another task's data set is, and not as a class."""
+    return PARTS.fullmatch(folder) is not None
 
 
 def is_image(path: str) -> bool:
@@ -116,7 +131,7 @@ def is_aside(name: str) -> bool:
 
 
 def parted(root: Path, split: str, seed: int) -> Listing:
-    """One tree of folders of classes. Of each class an image of `KEPT` is for validation, at least one.
+    """One tree of folders of classes. Of each class an image of `ONE_IN` is for validation, at least one.
 
     Which they are follows from the seed and their names, and so is the same at every time and place.
     """
@@ -130,7 +145,7 @@ def parted(root: Path, split: str, seed: int) -> Listing:
     kept: set[str] = set()
     for paths in by_class.values():
         by_lot = sorted(paths, key=lambda path: hashlib.sha256(f"{seed} {path}".encode()).digest())
-        kept.update(by_lot[: math.ceil(len(paths) / KEPT)])
+        kept.update(by_lot[: math.ceil(len(paths) / ONE_IN)])
     found.samples = [(path, name) for path, name in found.samples if (path in kept) == (split == "val")]
     return found
 

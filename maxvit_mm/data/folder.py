@@ -6,6 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+# What people call a split, where a folder holds nothing else of its name.
+ALIASES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
 
 class DataError(ValueError):
     """Data that cannot work; the message names everything that is wrong with it."""

@@ -67,7 +67,7 @@ def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
                             stat.st_size,
                             stat.st_mtime_ns,
                         )
-    return found
+    return dict(sorted(found.items()))  # directories list files in no order
 
 
 def look_at_all(folder: Path, names: list[str], decoder: Decoder) -> dict[str, Seen]:

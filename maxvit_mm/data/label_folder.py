@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .folder import DataError
+from .folder import ALIASES, DataError
 from .images_on_disk import Decoder
 from .label_legend import FILES, LegendOfFolder, read_legend
-from .label_pairs import ALIASES, find_pairs, looked_for
+from .label_pairs import find_pairs, looked_for
 from .label_split import Check, LabelSplit
 from .listing import in_columns
 from .memory import one_at_a_time
@@ -130,6 +130,12 @@ def by_number(values: set[int], problems: list[str]) -> LegendOfFolder | None:
         return None
     if numbers[-1] < 255 and numbers[-1] - numbers[0] + 1 == len(numbers) and numbers[0] < 2:
         return LegendOfFolder(None, {n: f"class {n}" for n in numbers}, frozenset({0, 255} - set(numbers)))
+    if numbers[-1] > 255:
+        problems.append(
+            f"label images with numbers up to {numbers[-1]:,}, such as those of instances in 16 bits: write "
+            f"the number of each pixel's class, 0 to 254, in 8 bits"
+        )
+        return None
     shown = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
     problems.append(
         f"label images with the numbers {shown}, which do not count from 0 or 1 on: a palette or colours "
@@ -160,6 +166,8 @@ def about(legend: LegendOfFolder, splits: dict[str, LabelSplit]) -> Iterator[str
             f"no file names the classes, which are called by their numbers; {FILES[1]} would name them, a "
             f"name a line, from number 0 on"
         )
+        if 0 in legend.names:
+            yield "number 0 is a class: if it stands for nothing, let the first line of that file be empty"
     total = sum(sum(split.per_class) + split.nothing for split in splits.values())
     ignored = sum(split.nothing for split in splits.values())
     if ignored:

@@ -19,11 +19,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-ALIASES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+from .folder import ALIASES
+
 LAYOUTS = (
     *[("images/{}", f"{labels}/{{}}") for labels in ("annotations", "labels", "masks")],
     ("img_dir/{}", "ann_dir/{}"),

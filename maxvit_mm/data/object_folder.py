@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .coco_folder import CocoFolder, Split
+from .folder import DataError
 from .semantic_map import BACKGROUND
 
 
@@ -43,7 +44,11 @@ class ObjectFolder:
             DataError: where it has no such class, or a split has no object of them.
         """
         there = BACKGROUND in self.objects.classes
-        return ObjectFolder(self.objects.only([name for name in classes if there or name != BACKGROUND]))
+        objects = [name for name in classes if there or name != BACKGROUND]
+        if not objects:
+            known = ", ".join(self.objects.classes)
+            raise DataError(f"--classes: {BACKGROUND} alone: name a class of objects beside it, of {known}")
+        return ObjectFolder(self.objects.only(objects))
 
     def describe(self, width: int = 100) -> str:
         """The splits, the instances of each class and the notes; `width` in characters."""

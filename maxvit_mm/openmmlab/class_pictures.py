@@ -11,7 +11,7 @@ import mmcv
 from mmpretrain.engine.hooks import VisualizationHook
 from mmpretrain.registry import HOOKS
 
-from .titles import enlargement, titled
+from .titles import PictureNames, enlargement, titled
 
 
 @HOOKS.register_module()
@@ -20,6 +20,10 @@ class TitledClassesHook(VisualizationHook):
 
     MMPretrain's takes those for RGB, and they are BGR.
     """
+
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self.name_of = PictureNames()
 
     def _draw_samples(
         self, batch_idx: int, data_batch: Any, data_samples: Sequence[Any], step: int = 0
@@ -35,7 +39,7 @@ class TitledClassesHook(VisualizationHook):
             scale = enlargement(image)
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
             drawn = titled(image, [title_of(sample, classes)])
-            name = f"{Path(sample.img_path).parent.name}_{Path(sample.img_path).stem}"
+            name = self.name_of(sample.img_path)
             if self.show:
                 self._visualizer.show(drawn, win_name=name, wait_time=self.draw_args.get("wait_time", 0))
             if self.out_dir is not None:

@@ -75,17 +75,18 @@ def decoder_of(cfg: Config) -> Decoder:
     return Decoder()
 
 
-def count_classes(node: Any, count: int, stuff: int = 0) -> int:
+def count_classes(node: Any, count: int, stuff: int = 0, no_object: bool = True) -> int:
     """Write `count` wherever a model's config counts classes, at any depth; in how many places it did.
 
     Args:
         stuff: further classes, of which nothing is counted in an image, of a panoptic model.
+        no_object: whether a softmax has one more place, for what is none of the classes.
     """
     if isinstance(node, (list, tuple)):
-        return sum(count_classes(child, count, stuff) for child in node)
+        return sum(count_classes(child, count, stuff, no_object) for child in node)
     if not isinstance(node, dict):
         return 0
-    places = sum(count_classes(child, count, stuff) for child in node.values())
+    places = sum(count_classes(child, count, stuff, no_object) for child in node.values())
     for key in ("num_classes", "num_things_classes"):
         if key in node:
             node[key] = count
@@ -93,14 +94,14 @@ def count_classes(node: Any, count: int, stuff: int = 0) -> int:
     if "num_stuff_classes" in node:
         node["num_stuff_classes"] = stuff
     if isinstance(node.get("class_weight"), (list, tuple)):
-        node["class_weight"] = class_weight(node, count + stuff)
+        node["class_weight"] = class_weight(node, count + stuff, no_object)
     return places
 
 
-def class_weight(loss: dict[str, Any], count: int) -> list[float]:
-    """As many weights as classes; with a softmax, the last is that of 'no object' and stays."""
+def class_weight(loss: dict[str, Any], count: int, no_object: bool) -> list[float]:
+    """As many weights as classes; with a softmax, that of 'no object' is the last, and stays."""
     weights = list(loss["class_weight"])
-    background = [] if loss.get("use_sigmoid") else [weights.pop()]
+    background = [weights.pop()] if no_object and not loss.get("use_sigmoid") else []
     if len(set(weights)) != 1:
         raise DataError(f"class_weight differs by class: {weights}; write one for your classes")
     return weights[:1] * count + background

@@ -15,7 +15,7 @@ from mmdet.visualization.palette import get_palette
 from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.runner import Runner
 
-from .titles import enlargement, titled, write
+from .titles import PictureNames, enlargement, titled, write
 
 NAMED = 40  # objects of an image, beyond which names would hide them
 MAPS = ("sem_seg", "panoptic_seg")
@@ -25,19 +25,33 @@ MAPS = ("sem_seg", "panoptic_seg")
 class TitledPicturesHook(DetVisualizationHook):
     """MMDetection's hook, with its arguments. Each evaluation draws the same images, to files of its own."""
 
+    def __init__(self, *arguments: Any, **named: Any):
+        super().__init__(*arguments, **named)
+        self.name_of = PictureNames()
+
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        if not self.draw or batch_idx % self.interval:
-            return
-        sample = outputs[0]
-        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        if self.draw and batch_idx % self.interval == 0:
+            self.draw_sample(outputs[0], step=runner.iter)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
+        if self.draw:
+            folder = Path(runner.work_dir, runner.timestamp, self.test_out_dir) if self.test_out_dir else None
+            for sample in outputs:
+                self.draw_sample(sample, folder)
+
+    def draw_sample(self, sample: Any, folder: Path | None = None, step: int = 0) -> None:
+        """Draw one image, into a folder, or to where the visualizer keeps its pictures."""
+        name = self.name_of(sample.img_path)
+        file = folder and folder / f"{name}{Path(sample.img_path).suffix}"
         self._visualizer.add_datasample(
-            f"{Path(sample.img_path).stem}_step",
-            image,
+            f"{name}_step",
+            mmcv.imread(sample.img_path, channel_order="rgb"),
             data_sample=sample,
             show=self.show,
             wait_time=self.wait_time,
             pred_score_thr=self.score_thr,
-            step=runner.iter,
+            out_file=file and str(file),
+            step=step,
         )
 
 

@@ -14,7 +14,7 @@ from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, VISUALIZERS
 from mmseg.visualization import SegLocalVisualizer
 
-from .titles import enlargement, titled, write
+from .titles import PictureNames, enlargement, titled, write
 
 NAMED = 1 / 200  # of a picture's pixels: the least that a class has to cover to be named
 
@@ -30,6 +30,7 @@ class TitledMapsHook(SegVisualizationHook):
     def __init__(self, *arguments: Any, test_out_dir: str | None = None, **named: Any):
         super().__init__(*arguments, **named)
         self.test_out_dir = test_out_dir
+        self.name_of = PictureNames()
 
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence[Any], mode: str = "val"
@@ -37,10 +38,10 @@ class TitledMapsHook(SegVisualizationHook):
         if not self.draw or mode == "train" or (mode == "val" and batch_idx % self.interval):
             return
         for sample in outputs if mode == "test" else outputs[:1]:
-            name = Path(sample.img_path)
-            file = Path(self.test_out_dir, f"{name.stem}.png") if self.test_out_dir else None
+            name = self.name_of(sample.img_path)
+            file = Path(self.test_out_dir, f"{name}.png") if self.test_out_dir else None
             self._visualizer.add_datasample(
-                f"{name.stem}_step",
+                f"{name}_step",
                 mmcv.imread(sample.img_path, channel_order="rgb"),
                 data_sample=sample,
                 show=self.show,

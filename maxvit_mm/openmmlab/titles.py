@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,6 +26,24 @@ def draw_with(cfg: Config, stand_ins: Mapping[str, str]) -> None:
         scope, _, name = str((part or {}).get("type")).rpartition(".")
         if part and name in stand_ins and scope in ("", "mmdet", "mmseg", "mmpretrain"):
             part["type"] = stand_ins[name]
+
+
+class PictureNames:
+    """Names of pictures for image files: that of the file, with those of its folders where another has it."""
+
+    def __init__(self) -> None:
+        self.given: dict[Path, str] = {}
+
+    def __call__(self, image: str) -> str:
+        """The name, without a suffix, which no other file has; the same for a file at every call."""
+        path = Path(image)
+        if path not in self.given:
+            taken = set(self.given.values())
+            parts = [*path.parts[:-1], path.stem]
+            names = ["_".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+            names += [f"{path.stem}_{number}" for number in range(2, len(taken) + 3)]
+            self.given[path] = next(name for name in names if name not in taken)
+        return self.given[path]
 
 
 def enlargement(image: np.ndarray) -> int:

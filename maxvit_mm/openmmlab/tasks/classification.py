@@ -42,10 +42,12 @@ class Classification(Task):
 
     def point(self, cfg: Config, folder: Any) -> None:
         count = len(folder.classes)
-        places = count_classes(cfg.model, count)
+        places = count_classes(cfg.model, count, no_object=False)
         if not places:
             raise DataError("the config's model has no num_classes: its head cannot be made to fit")
-        count_classes(cfg.get("data_preprocessor"), count)  # where MMPretrain's own configs have it
+        count_classes(
+            cfg.get("data_preprocessor"), count, no_object=False
+        )  # where MMPretrain's own configs have it
         for name in folder.splits:
             for role in FEEDS[name]:
                 for dataset in datasets_of(cfg, role):

@@ -66,7 +66,7 @@ class Segmentation(Task):
         return folders[1] if folders else find_annotations(root, name)
 
     def point(self, cfg: Config, folder: Any) -> None:
-        if not count_classes(cfg.model, len(folder.classes)):
+        if not count_classes(cfg.model, len(folder.classes), no_object=False):
             raise DataError("the config's model has no num_classes: its head cannot be made to fit")
         evaluated = [split for name, split in folder.splits.items() if name != "train"]
         if evaluated:
