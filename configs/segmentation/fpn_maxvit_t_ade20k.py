@@ -1,6 +1,6 @@
 # Semantic FPN, MaxViT-T, ADE20K at 512, 40,000 steps of 32 images (8 GPUs of 4): light, by PoolFormer's
-# recipe of MMSegmentation, with no weight decay of norms, biases and tables, and with images of any size. Nobody
-# has trained it with this code yet.
+# recipe of MMSegmentation, with no weight decay of norms, biases and tables, and with images of any size.
+# Nobody has trained it with this code yet.
 #
 # The head adds the four levels at stride 4. Images are taken whole, at any height and width.
 _base_ = [

@@ -6,10 +6,11 @@ segmentation      a class for each pixel, by MMSegmentation
 classification    a class for each image, by MMPretrain
 """
 
+import time
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 from .classification import Classification
 from .detection import Detection
@@ -33,5 +34,11 @@ def task_for(root: Path) -> Task:
 
 
 def enter_scope(cfg: Config) -> None:
-    """Have MMEngine look parts up where a config means them."""
-    init_default_scope(cfg.get("default_scope") or DETECTION.scope)
+    """Have MMEngine look parts up where a config means them.
+
+    MMEngine's `init_default_scope` warns of every scope but the first of a process.
+    """
+    scope = cfg.get("default_scope") or DETECTION.scope
+    current = DefaultScope.get_current_instance()
+    if current is None or current.scope_name != scope:
+        DefaultScope.get_instance(f"{scope}-{time.time_ns()}", scope_name=scope)
