@@ -3,9 +3,10 @@
 from importlib import import_module
 from typing import Any
 
-from .openmmlab import mmcv_ops, panoptic_quality, torchvision_import
+from .openmmlab import mmcv_ops, multimodal_import, panoptic_quality, torchvision_import
 
 torchvision_import.guard()  # before anything imports `torchvision`
+multimodal_import.guard()  # and `mmpretrain`
 mmcv_ops.install()  # before anything imports `mmcv.ops`
 panoptic_quality.install()  # before MMDetection looks for `panopticapi`
 

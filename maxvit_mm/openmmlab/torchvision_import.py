@@ -8,32 +8,16 @@ compiled ops do not load: it describes to torch operators that do not exist then
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 import torch
 
+from .import_guard import watch
+
 NAME = "torchvision"
-
-
-class Guard:
-    """Among Python's finders, the first that is asked for torchvision; another one finds it."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """torchvision as it lies on the disk, to be imported once more where its ops do not load."""
-        if name != NAME:
-            return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
-        if spec is not None and spec.loader is not None:
-            vars(spec.loader)["exec_module"] = partial(import_with_or_without_ops, spec.loader.exec_module)
-        return spec
 
 
 def guard() -> None:
@@ -41,8 +25,7 @@ def guard() -> None:
 
     A sound one is imported as ever, and only when it is asked for.
     """
-    if not any(isinstance(finder, Guard) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Guard())
+    watch(NAME, import_with_or_without_ops)
 
 
 def import_with_or_without_ops(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
