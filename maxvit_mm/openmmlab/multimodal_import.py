@@ -1,7 +1,7 @@
 """MMPretrain beside a transformers that it was not written for: without its models of images and text.
 
-It imports them wherever transformers 4.28 or newer is installed, and with them names that the newest no longer
-has. No classifier needs them. Where they are left out, MMPretrain itself says so to who asks for one.
+It imports them wherever transformers 4.28 or newer is installed, and with them names that the newest no
+longer has. No classifier needs them. Where they are left out, MMPretrain says so to who asks for one.
 """
 
 from __future__ import annotations
