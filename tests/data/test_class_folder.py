@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maxvit_mm.data.class_folder import inspect_classes
-from maxvit_mm.data.class_listing import KEPT, list_split
+from maxvit_mm.data.class_listing import ONE_IN, list_split
 from maxvit_mm.data.folder import DataError
 
 rng = np.random.default_rng(0)
@@ -67,7 +67,8 @@ def test_one_tree_is_parted_and_says_how(tmp_path):
     found = inspect_classes(tmp_path)
     assert found.splits["val"].per_class == (3, 3)  # 11 / 5, rounded up
     assert found.splits["train"].per_class == (8, 8)
-    assert f"one image in {KEPT} is kept for validation, drawn by their names and seed 0" in found.describe()
+    said = f"one image in {ONE_IN} is kept for validation, drawn by their names and seed 0"
+    assert said in found.describe()
     train, val = (list_split(tmp_path, split).samples for split in ("train", "val"))
     assert len({*train, *val}) == 22
     assert list_split(tmp_path, "val").samples == val
@@ -204,7 +205,7 @@ def nothing(root):
         (other_case, "classes that the training does not have, so that nothing is learnt of them (1): Dog; "
                      "is it dog?"),
         (loose_image, "images that are of no class; move each into its class's folder (1): train/lost.jpg"),
-        (no_val, "val: no folder val/ or valid/; there is evaluation/, train/. Lay images out as "
+        (no_val, "val: no folder val/ or valid/ or validation/; there is evaluation/, train/. Lay images out as "
                  "train/CLASS/*.jpg and val/CLASS/*.jpg"),
         (nothing, "val (val/): no image was found (.jpg, .jpeg, "),
     ],
@@ -268,3 +269,16 @@ def test_some_classes_alone_in_an_order_of_ones_own(tmp_path):
     for names, said in (["cat"], "name another"), (["cat", "cow"], "no class cow"), (["cat", "cat"], "twice"):
         with pytest.raises(DataError, match=said):
             found.only(names)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("annotations", "train2017", "val2017"), ("train2017", "val2017"), ("train/images", "train/masks")],
+)
+def test_the_folders_of_another_tasks_data_are_no_classes(folders, tmp_path):
+    for number, folder in enumerate(folders):
+        (tmp_path / folder).mkdir(parents=True)
+        for image in range(6):
+            Image.new("RGB", (40, 40), (10 * number, 10 * image, 0)).save(tmp_path / folder / f"{image}.png")
+    with pytest.raises(DataError, match="called as parts of a data set for detectors or segmenters"):
+        inspect_classes(tmp_path)
