@@ -205,8 +205,8 @@ def nothing(root):
         (other_case, "classes that the training does not have, so that nothing is learnt of them (1): Dog; "
                      "is it dog?"),
         (loose_image, "images that are of no class; move each into its class's folder (1): train/lost.jpg"),
-        (no_val, "val: no folder val/ or valid/ or validation/; there is evaluation/, train/. Lay images out as "
-                 "train/CLASS/*.jpg and val/CLASS/*.jpg"),
+        (no_val, "val: no folder val/ or valid/ or validation/; there is evaluation/, train/. Lay images out "
+                 "as train/CLASS/*.jpg and val/CLASS/*.jpg"),
         (nothing, "val (val/): no image was found (.jpg, .jpeg, "),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
