@@ -87,8 +87,9 @@ def richest(files: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def spread(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Pictures at equal distances, which shows all classes of files that are sorted by them."""
-    return list(files[:: max(1, len(files) // SHOWN)])
+    """Pictures at distances that are one more than equal: the data set shows its classes in turn."""
+    shown = min(SHOWN, len(files))
+    return [files[(place * len(files) // shown + place) % len(files)] for place in range(shown)]
 
 
 def draw_sheet(pictures: Sequence[Path], path: Path) -> None:
