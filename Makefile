@@ -20,7 +20,8 @@ RUN = @PATH="$$(cd $(<D)/bin && pwd):$$PATH" $(<D)/bin/python
 PYTEST = $(RUN) -m pytest $(if $(ARGS),,-n logical --maxprocesses 8 --dist worksteal)
 # What the versions of torch, Python and mmcv could break; the rest, once, is enough in `make test`.
 VERSIONED = tests/network tests/fast tests/weights tests/openmmlab tests/commands/test_train.py \
-	$(addprefix --ignore tests/,network/test_any_size.py $(addprefix openmmlab/test_,configs.py killed.py coco_by_name.py))
+	$(addprefix --ignore tests/,network/test_any_size.py $(addprefix openmmlab/test_,configs.py \
+	segmentation_configs.py classification_configs.py killed.py coco_by_name.py))
 # What an OpenMMLab could break: checks of a folder, building, training, testing, resuming, loading.
 ON_ONEDL = tests/data tests/openmmlab --ignore tests/openmmlab/test_killed.py tests/weights/test_checkpoint.py \
 	$(addprefix tests/commands/test_,train.py test.py starting_weights.py untrusted.py)
