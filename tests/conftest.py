@@ -17,6 +17,8 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # no
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from runs import PICO, TWO_STEPS, forget_runs
 
 # Where there is no GPU, Triton runs our kernels in its interpreter, on tensors of the CPU: it asks this
@@ -27,6 +29,7 @@ if not torch.cuda.is_available():
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 from maxvit_mm.data.shapes import make_shapes
 from maxvit_mm.fast.gpu.reasons import of_device
+from maxvit_mm.openmmlab.tasks import enter_scope
 
 # What Hypothesis makes is the same at every run and on every machine, however slow.
 settings.register_profile(
@@ -74,6 +77,14 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def scope_of_detectors() -> None:
+    """What MMEngine looks up without a scope is MMDetection's, whatever was trained before in this process."""
+    current = DefaultScope.get_current_instance()
+    if current is not None and current.scope_name != "mmdet":
+        enter_scope(Config())
 
 
 @pytest.fixture(scope="session")
