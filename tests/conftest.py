@@ -81,7 +81,7 @@ def seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def scope_of_detectors() -> None:
-    """What MMEngine looks up without a scope is MMDetection's, whatever was trained before in this process."""
+    """What MMEngine looks up without a scope is MMDetection's, whatever was trained before it."""
     current = DefaultScope.get_current_instance()
     if current is not None and current.scope_name != "mmdet":
         enter_scope(Config())
