@@ -14,17 +14,19 @@ else:
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which `full_of_nan` asks of a GPU's products
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
-import pytest
 import torch
+
+# Where there is no GPU, Triton runs our kernels in its interpreter, on tensors of the CPU: it asks this
+# when it is imported, which parts of MMEngine do. No network takes them there of itself, as their twins are
+# for GPUs.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+import pytest
 from hypothesis import HealthCheck, settings
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from runs import PICO, TWO_STEPS, forget_runs
-
-# Where there is no GPU, Triton runs our kernels in its interpreter, on tensors of the CPU: it asks this
-# when it is imported. No network takes them there of itself, as their twins are for GPUs.
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
 
 import maxvit_mm  # noqa: F401  (registers the backbone, and stands in for missing ops)
 from maxvit_mm.data.shapes import make_shapes
