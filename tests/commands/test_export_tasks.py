@@ -67,7 +67,7 @@ def classifier(tmp_path_factory):
 
 
 def of_many_sizes(shapes):
-    for file, size in zip(sorted((shapes / "val2017").iterdir()), ((150, 170), (97, 139)), strict=False):
+    for file, size in zip(sorted((shapes / "val2017").iterdir())[:2], ((150, 170), (97, 139)), strict=True):
         yield cv2.imread(str(file))[: size[0], : size[1]]
 
 

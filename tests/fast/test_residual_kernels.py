@@ -32,7 +32,7 @@ def both_ways(run, x, branch, drop, norm, gradients):
     torch.manual_seed(3)
     x, branch, norm = x.detach().requires_grad_(), branch.detach().requires_grad_(), copy.deepcopy(norm)
     outs = run(x, branch, drop, norm)
-    torch.autograd.backward(outs, [g.to(out) for g, out in zip(gradients, outs, strict=False)])
+    torch.autograd.backward(outs, [g.to(out) for g, out in zip(gradients[: len(outs)], outs, strict=True)])
     weights = [] if norm.weight.grad is None else [norm.weight.grad, norm.bias.grad]
     return [*(out.detach() for out in outs), x.grad, branch.grad, *weights]
 

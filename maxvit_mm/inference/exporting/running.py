@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -79,9 +80,9 @@ class OnnxModel(BaseModel):
                 )
         return self.results(list(inputs), data_samples)
 
+    @abstractmethod
     def results(self, images: Sequence[Tensor], samples: Sequence[Any]) -> Sequence[Any]:
         """The samples with what the file says of the images."""
-        raise NotImplementedError
 
 
 def outputs_of(session: Any, images: Sequence[Tensor], names: Sequence[str] | None = None) -> list[Tensor]:
