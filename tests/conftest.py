@@ -1,6 +1,7 @@
 """What several tests share: small networks in which nothing is hidden by a zero or a one."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which `full_of_nan` asks of a GPU's products
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
+CACHE = tempfile.mkdtemp(prefix="maxvit_mm-tests-")
+os.environ["XDG_CACHE_HOME"] = CACHE  # not the developer's own
 
 import torch
 
@@ -74,6 +76,10 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
         else:
             tensor.copy_(noise / tensor[0].numel() ** 0.5)
     return module
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(CACHE, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
