@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..openmmlab.hardware import is_first_process
+from ..openmmlab.shipped_configs import SUFFIXES
 
-CONFIGS = (".py", ".json", ".yaml", ".yml")
 CHECKPOINT = "a checkpoint of tools/train.py, which knows its config"
 
 
@@ -28,7 +28,7 @@ def take_words(args: argparse.Namespace, parser: argparse.ArgumentParser, then: 
 
 def is_config(word: str) -> bool:
     """Whether the first word is a config: one of ours may be called by its name alone."""
-    return word.endswith(CONFIGS) or not (Path(word).suffix or Path(word).exists() or "://" in word)
+    return word.endswith(SUFFIXES) or not (Path(word).suffix or Path(word).exists() or "://" in word)
 
 
 def given(args: argparse.Namespace, names: Collection[str]) -> dict[str, Any]:

@@ -75,13 +75,15 @@ def classes_for(cfg: Config, source: str, checkpoint: dict[str, Any], is_own: bo
 
 
 def counts_in(node: Any) -> Iterator[int]:
-    """Every number of classes in a model's config."""
+    """Every number of classes in a model's config; a panoptic one's are things and stuff together."""
     if isinstance(node, list | tuple):
         for child in node:
             yield from counts_in(child)
     elif isinstance(node, dict):
+        if "num_things_classes" in node:
+            yield node["num_things_classes"] + node.get("num_stuff_classes", 0)
         for key, child in node.items():
-            if key in ("num_classes", "num_things_classes") and isinstance(child, int):
+            if key == "num_classes" and isinstance(child, int):
                 yield child
             else:
                 yield from counts_in(child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+SUFFIXES = (".py", ".json", ".yaml", ".yml")  # of configs, as MMEngine reads them
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -26,6 +27,8 @@ def find_config(name: str) -> Path:
         SystemExit: where there is none; names the nearest of ours.
     """
     if Path(name).is_file():
+        if Path(name).suffix not in SUFFIXES:
+            raise SystemExit(f"{name} is no config, whose name ends in {', '.join(SUFFIXES)}")
         return Path(name)
     ours = {path.stem: path for path in configs_of_ours()}
     folders = {

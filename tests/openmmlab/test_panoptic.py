@@ -19,6 +19,7 @@ from maxvit_mm.commands.train import main as train
 from maxvit_mm.data.folder import DataError
 from maxvit_mm.data.panoptic_folder import inspect_panoptic
 from maxvit_mm.data.scenes import CLASSES
+from maxvit_mm.inference.opening import open_checkpoint
 from maxvit_mm.openmmlab.panoptic_retarget import point_at_panoptic
 
 PANOPTIC = "panoptic_fpn_maxvit_pico_shapes"
@@ -68,6 +69,11 @@ def test_the_data_train_a_panoptic_network_and_its_quality_is_measured(run, tmp_
     assert len(pictures) == 3
     truth, prediction = np.array_split(cv2.imread(str(pictures[0])), 2, axis=1)
     assert (truth != prediction[:, : truth.shape[1]]).any()
+
+
+def test_its_classes_are_things_and_stuff_together(run):
+    opened = open_checkpoint(run / "iter_2.pth")
+    assert set(opened.classes.names) == {*CLASSES, "background"}
 
 
 def quality_of_truth(cfg):
