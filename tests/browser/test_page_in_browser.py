@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import cv2
@@ -15,6 +16,9 @@ pytest.importorskip("playwright", reason="no Playwright: pip install playwright"
 from playwright.sync_api import Error, sync_playwright
 from runs import finder_after, free_port
 
+from maxvit_mm.inference.by_task import predictor_of
+from maxvit_mm.inference.opening import open_checkpoint
+from maxvit_mm.inference.page.pages import finder_of
 from maxvit_mm.inference.page.serving import images_in, serving
 from maxvit_mm.inference.page.uploads import MEGABYTE, Limits
 
@@ -72,6 +76,20 @@ def address(finder, shapes):
         yield address
 
 
+@pytest.fixture
+def page_of(request, browser, shapes):
+    """The page of a checkpoint, by the name of its fixture."""
+    with ExitStack() as stack:
+
+        def opened(checkpoint):
+            predictor = predictor_of(open_checkpoint(request.getfixturevalue(checkpoint)), "cpu")
+            finder, port = finder_of(predictor, Limits(2 * MEGABYTE, 10**6)), free_port()
+            address = stack.enter_context(serving(finder, "127.0.0.1", port, 0.0, waiting=5))
+            return stack.enter_context(contextmanager(pages)(browser, address)), predictor.classes.names
+
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as started:
@@ -100,7 +118,7 @@ def pages(browser, address, **options):
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
     page.on("pageerror", lambda error: failed.append(error))
     page.goto(address)
-    page.get_by_role("slider").first.wait_for()
+    page.locator("p[role=status]").wait_for()
     yield page
     context.close()
     assert asked - {""} == {urlsplit(address).netloc}  # none at all for what is within the page
@@ -146,7 +164,7 @@ def test_send_slide_switch_and_download(page, finder, photo, monkeypatch):
     found = rows(page)
     page.get_by_label("number input for Lowest score").fill(found[2][2])
     page.keyboard.press("Tab")
-    said(page, re.compile("^[23] objects? "))
+    said(page, re.compile("^[1-5] objects? "))
     slider = page.get_by_role("slider")
     slider.focus()
     slider.press("Home")
@@ -172,7 +190,7 @@ def test_where_it_looked_from_a_box_and_from_a_click(page, photo):
     said(page, "6 objects (")
     page.get_by_role("tab", name="Where it looked").click()
     page.get_by_role("button", name="Show where it looked").click()
-    picture = page.get_by_alt_text("Maps of where the detector looked")
+    picture = page.get_by_alt_text("Maps of where it looked")
     picture.wait_for()
     first = picture.get_attribute("src")
     page.get_by_role("tabpanel").get_by_alt_text("6 objects").last.click(position={"x": 40, "y": 50})
@@ -229,3 +247,38 @@ def test_everything_has_a_name_for_screen_readers_and_can_be_read(browser, addre
         page.get_by_alt_text("6 objects").first.wait_for()
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(CONTRAST) >= 4.5  # as WCAG 2 asks of text
+
+
+def test_a_segmenters_page_shows_maps_switches_classes_and_saves_label_numbers(page_of, photo):
+    page, names = page_of("segmenter")
+    send(page, photo)
+    said(page, re.compile(rf"^\d class(es)? in .*{photo.name}"))
+    page.get_by_alt_text(re.compile(r"^\d class(es)? in ")).first.wait_for()
+    found = [row[0] for row in rows(page)]
+    assert found
+    assert set(found) <= set(names)
+    file, name = saved(page, "Download the label map (PNG)")
+    labels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    assert name == f"{photo.stem}_label_map.png"
+    assert labels.shape[:2] == cv2.imread(str(photo)).shape[:2]
+    for name in names:
+        page.get_by_label(name, exact=True).uncheck()
+    said(page, "0 classes in ")
+    has_rows(page, 0)
+    assert page.evaluate(NAMELESS) == []
+
+
+def test_a_classifiers_page_shows_the_best_classes_and_what_speaks_for_one(page_of, photo):
+    page, names = page_of("classifier")
+    send(page, photo)
+    best = said(page, re.compile(r"^\w+ \(\d+\.\d %\) in ")).split()[0]
+    assert best in names
+    for name in names:
+        page.get_by_text(name, exact=True).first.wait_for()
+    file, name = saved(page, "Download the picture")
+    assert name == f"{photo.stem}_classes.png"
+    assert cv2.imread(str(file)) is not None
+    page.get_by_role("tab", name="Where it looked").click()
+    page.get_by_role("button", name="Show where it looked").click()
+    page.get_by_alt_text(re.compile("^Maps of where ")).wait_for()
+    assert page.evaluate(NAMELESS) == []
