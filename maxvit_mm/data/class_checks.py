@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from .class_listing import SUFFIXES, Listing, is_one_tree, is_part
+from .class_listing import Listing, is_one_tree, is_part
 from .coco_entries import sentence
 from .image_sentences import image_faults, image_remarks
-from .images_on_disk import Decoder, Seen, look_at_all, stamps
+from .images_on_disk import IMAGE_SUFFIXES, Decoder, Seen, look_at_all, stamps
 from .memory import Memory, one_at_a_time
 
 FEW = 20  # images of a class, under which little is learnt of it
@@ -120,7 +120,7 @@ def listing_problems(where: str, listing: Listing) -> Iterator[str]:
     filled = {label for _, label in listing.samples}
     empty = [name for name in listing.folders if name not in filled]
     if not filled:
-        yield f"{where}: no image was found ({', '.join(SUFFIXES)}). Lay images out as {LAYOUTS}"
+        yield f"{where}: no image was found ({', '.join(IMAGE_SUFFIXES)}). Lay images out as {LAYOUTS}"
     else:
         what = "folders of classes without an image; remove them, or put images into them"
         yield from sentence(where, what, empty)
