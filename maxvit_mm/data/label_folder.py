@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .folder import ALIASES, DataError, chosen_labels, counts_of, unusable
+from .image_sentences import shared_images
 from .images_on_disk import Decoder
 from .label_legend import FILES, LegendOfFolder, read_legend
 from .label_pairs import find_pairs, looked_for
@@ -106,6 +107,7 @@ def inspect_labels(
         legend = by_number({value for check in looked_at.values() for value in check.tally}, problems)
     checked = {name: check for name, check in looked_at.items() if name in names}
     problems += [problem for check in checked.values() for problem in check.problems(legend)]
+    problems += shared_images({name: check.digests(root) for name, check in checked.items()})
     if legend is not None and len(legend.names) == 1:
         problems.append(alone(legend))
     if problems or legend is None:
