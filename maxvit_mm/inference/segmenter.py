@@ -43,7 +43,7 @@ class Segmenter(Predictor[np.ndarray]):
         ValueError: where another argument cannot.
     """
 
-    task = "segmentation"
+    trained = "segmenter"
 
     def __init__(
         self,
