@@ -1,18 +1,7 @@
-# ImageNet-1k at 384 for fine-tuning: whole images, squashed into a square, in training and evaluation alike.
-_base_ = "./imagenet_224.py"
+# ImageNet-1k at 384 for fine-tuning.
+_base_ = "./imagenet_squashed.py"
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(384, 384), interpolation="bicubic"),
-    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
-    dict(**_base_.randaugment | dict(policies=[*_base_.operations, *_base_.moves_384])),
-    dict(type="PackInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="MaxViTCrop", size=384, trained_size=384),
-    dict(type="PackInputs"),
-]
-train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))  # on 16 GPUs
-val_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline))
+train_pipeline, test_pipeline = _base_.squashed_384.train, _base_.squashed_384.test
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -18,16 +18,14 @@ operations = [
     dict(type="Shear", magnitude_range=(0, 0.3), direction="vertical"),
     dict(type="Cutout", magnitude_range=(0, 80)),  # both sides of its centre together
 ]
-# 100 pixels, whatever the image: here as shares of it
-moves_224 = [
-    dict(type="Translate", magnitude_range=(0, 100 / 224), direction=d) for d in ("horizontal", "vertical")
-]
-moves_384 = [
-    dict(type="Translate", magnitude_range=(0, 100 / 384), direction=d) for d in ("horizontal", "vertical")
-]
-moves_512 = [
-    dict(type="Translate", magnitude_range=(0, 100 / 512), direction=d) for d in ("horizontal", "vertical")
-]
+
+
+def moves(side):  # 100 pixels, whatever the image: here as shares of it
+    share = (0, 100 / side)
+    return [dict(type="Translate", magnitude_range=share, direction=d) for d in ("horizontal", "vertical")]
+
+
+moves_224, moves_384, moves_512 = moves(224), moves(384), moves(512)
 randaugment = dict(
     type="RandAugment",
     policies=[*operations, *moves_224],

@@ -12,9 +12,4 @@ optim_wrapper = dict(
 )
 param_scheduler = []
 auto_scale_lr = dict(enable=False, base_batch_size=512, base_images=1_281_167)
-
-# For the custom_hooks. The new one's share is 9 / (9 + step) until it falls to 0.0001. BatchNorm's statistics
-# are averaged too.
-averages = dict(
-    type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.0001, gamma=9, update_buffers=True
-)
+averages = dict(momentum=0.0001)  # for the custom_hooks: Google's, with a decay of 0.9999

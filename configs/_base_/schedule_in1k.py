@@ -20,8 +20,4 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=steps, eta_min=1e-5),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4096, base_images=1_281_167)
-
-# The new one's share is 9 / (9 + step) until it falls to 0.0001. BatchNorm's statistics are averaged too.
-averages = dict(
-    type="EMAHook", ema_type="MomentumAnnealingEMA", momentum=0.0001, gamma=9, update_buffers=True
-)
+averages = dict(momentum=0.0001)

@@ -139,10 +139,10 @@ def check_there(args: argparse.Namespace) -> None:
 
 
 def looker_for(args: argparse.Namespace) -> Looker:
+    from ..data.images_on_disk import IMAGE_SUFFIXES
     from ..inference.looking import Looker  # needs MMDetection, which takes seconds
-    from ..inference.sources import IMAGES
 
-    if args.checkpoint.lower().endswith(IMAGES):
+    if args.checkpoint.lower().endswith(IMAGE_SUFFIXES):
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before the image")
     check_there(args)
     looker = Looker.from_checkpoint(args.checkpoint, args.config, args.device)

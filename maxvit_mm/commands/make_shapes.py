@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.class_folder import inspect_classes
-from ..data.shapes import SPLITS, TASKS, make_shapes
-
-
-def describe(annotation_file: Path) -> str:
-    """Images, instances of each class, and shares of COCO's sizes, in a line each."""
-    coco = json.loads(annotation_file.read_text())
-    names = {category["id"]: category["name"] for category in coco["categories"]}
-    classes = Counter(names[a["category_id"]] for a in coco["annotations"])
-    sizes = Counter(
-        "small" if a["area"] < 32**2 else "medium" if a["area"] <= 96**2 else "large"
-        for a in coco["annotations"]
-    )
-    images, filled = len(coco["images"]), len({a["image_id"] for a in coco["annotations"]})
-    counts = ", ".join(f"{classes[name]} {name}" for name in names.values())
-    total = max(1, sizes.total())
-    shares = ", ".join(f"{sizes[s] / total:.0%} {s}" for s in ("small", "medium", "large"))
-    return f"{annotation_file}: {images} images, {images - filled} empty\n  {counts}\n  {shares}"
+from ..data.shapes import TASKS, make_shapes
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,8 +30,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_shapes(options.folder, options.train, options.val, options.seed, options.task)
     except (ValueError, FileExistsError) as error:
         parser.error(str(error))
-    if options.task == "classification":
-        print(inspect_classes(options.folder).describe())
-        return
-    for split in SPLITS:
-        print(describe(options.folder / "annotations" / f"instances_{split}.json"))
+    print(TASKS[options.task].describe(options.folder))

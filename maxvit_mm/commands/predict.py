@@ -100,13 +100,14 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def predict(args: argparse.Namespace, out: Path, unread: dict[str, str]) -> None:
     """Look at all sources, and write the results; `unread` gets those that cannot be read, and why."""
+    from ..data.images_on_disk import IMAGE_SUFFIXES
     from ..inference.by_task import predictor_of, service_of  # needs MMDetection, which takes seconds
     from ..inference.opening import open_checkpoint
     from ..inference.outputs import would_overwrite
-    from ..inference.sources import IMAGES, VIDEOS, sources_of
+    from ..inference.sources import VIDEOS, sources_of
     from ..openmmlab.tasks import task_of
 
-    if args.checkpoint.lower().endswith((*IMAGES, *VIDEOS)):
+    if args.checkpoint.lower().endswith((*IMAGE_SUFFIXES, *VIDEOS)):
         raise SystemExit(f"{args.checkpoint} is no checkpoint: name one before what to look at")
 
     complain = unread.__setitem__

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from .class_listing import SUFFIXES, Listing, is_one_tree, is_part
+from .class_listing import Listing, is_one_tree, is_part
 from .coco_entries import sentence
-from .image_sentences import image_faults, image_remarks
-from .images_on_disk import Decoder, Seen, look_at_all, stamps
+from .image_sentences import image_faults, image_remarks, shared_images
+from .images_on_disk import IMAGE_SUFFIXES, Decoder, Seen, look_at_all, stamps
 from .memory import Memory, one_at_a_time
 
 FEW = 20  # images of a class, under which little is learnt of it
@@ -63,7 +63,7 @@ class Check:
                 f"images of each into a folder of its own"
             )
         self.compare_classes()
-        self.problems += self.shared()
+        self.problems += shared_images({n: self.digests(listing) for n, listing in self.listings.items()})
         self.notes += self.under_two_names()
 
     def compare_classes(self) -> None:
@@ -87,28 +87,18 @@ class Check:
         few = (f"{label} ({counts[label]})" for label in self.classes if 0 < counts[label] < FEW)
         yield from sentence(where, f"classes with fewer than {FEW} images, of which little is learnt", few)
 
-    def shared(self) -> Iterator[str]:
-        """Images that are in two splits, by their bytes: what was learnt would be what is evaluated."""
-        by_split = {name: self.digests(listing) for name, listing in self.listings.items()}
-        names = list(by_split)
-        for i, one in enumerate(names):
-            for other in names[i + 1 :]:
-                both = by_split[one].keys() & by_split[other].keys()
-                pairs = sorted(f"{by_split[one][d]} = {by_split[other][d]}" for d in both)
-                what = "images in both, the same byte by byte: scores would say little; remove one of each"
-                yield from sentence(f"{one} and {other}", what, pairs)
-
     def digests(self, listing: Listing) -> dict[str, str]:
-        """A path for each image by its bytes."""
-        return {self.seen[p].digest: p for p, _ in listing.samples if p in self.seen and self.seen[p].digest}
+        """Of each image that could be read, what its bytes come to."""
+        return {p: self.seen[p].digest for p, _ in listing.samples if p in self.seen and self.seen[p].digest}
 
     def under_two_names(self) -> Iterator[str]:
         labels, paths = defaultdict(set), defaultdict(list)
         for listing in self.listings.values():
+            digests = self.digests(listing)
             for path, label in listing.samples:
-                if path in self.seen and (digest := self.seen[path].digest):
-                    labels[digest].add(label)
-                    paths[digest].append(path)
+                if path in digests:
+                    labels[digests[path]].add(label)
+                    paths[digests[path]].append(path)
         torn = [" = ".join(paths[digest]) for digest, found in labels.items() if len(found) > 1]
         yield from sentence("all", "images that are of two classes, the same byte by byte", torn)
 
@@ -120,7 +110,7 @@ def listing_problems(where: str, listing: Listing) -> Iterator[str]:
     filled = {label for _, label in listing.samples}
     empty = [name for name in listing.folders if name not in filled]
     if not filled:
-        yield f"{where}: no image was found ({', '.join(SUFFIXES)}). Lay images out as {LAYOUTS}"
+        yield f"{where}: no image was found ({', '.join(IMAGE_SUFFIXES)}). Lay images out as {LAYOUTS}"
     else:
         what = "folders of classes without an image; remove them, or put images into them"
         yield from sentence(where, what, empty)

@@ -15,7 +15,7 @@ from statistics import median
 from .class_checks import LAYOUTS, Check
 from .class_listing import ONE_IN, folders_in, is_one_tree, list_split
 from .coco_entries import SHOWN
-from .folder import ALIASES, DataError
+from .folder import ALIASES, DataError, chosen_labels, counts_of, unusable
 from .images_on_disk import Decoder
 from .listing import class_table
 
@@ -52,19 +52,13 @@ class ClassFolder:
         Raises:
             DataError: where it has no such class, or a split has no image of them, or there is but one.
         """
-        unknown = [name for name in classes if name not in self.classes]
-        if unknown or len(set(classes)) < len(classes):
-            wrong = f"has no class {', '.join(unknown)}" if unknown else "is asked for a class twice"
-            raise DataError(f"--classes: {self.root} {wrong}; its classes are {', '.join(self.classes)}")
+        labels = chosen_labels(self, classes)
         if len(classes) < 2:
             raise DataError(f"--classes: a classifier tells classes apart: name another beside {classes[0]}")
-        labels = [self.classes.index(name) for name in classes]
-        splits = {}
-        for name, split in self.splits.items():
-            per_class = tuple(split.per_class[label] for label in labels)
-            if not sum(per_class):
-                raise DataError(f"--classes: {name} has no image of the classes {', '.join(classes)}")
-            splits[name] = replace(split, images=sum(per_class), per_class=per_class)
+        splits = {
+            name: replace(self.splits[name], images=sum(per_class), per_class=per_class)
+            for name, per_class in counts_of(self, labels, "image").items()
+        }
         return replace(self, splits=splits, classes=tuple(classes))
 
     def describe(self, width: int = 100) -> str:
@@ -116,7 +110,7 @@ def inspect_classes(
         check.look(decoder or Decoder())
     problems += check.problems
     if problems:
-        raise DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
+        raise unusable(root, problems)
     if is_one_tree(root):
         check.notes.insert(0, parting(seed))
     splits = {name: counted(check, name) for name in listings}

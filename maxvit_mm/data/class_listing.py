@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .folder import ALIASES
+from .images_on_disk import IMAGE_SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 ONE_IN = 5  # of one tree, an image of so many of each class is kept for validation
 LISTS = ("{folder}/{alias}_annotations.txt", "meta/{alias}.txt", "{folder}/{alias}.txt", "{alias}.txt")
 WORDS = "words.txt"  # of WordNet: an id and its words in each line
@@ -99,7 +99,7 @@ def is_part(folder: str) -> bool:
 
 
 def is_image(path: str) -> bool:
-    return path.lower().endswith(SUFFIXES)
+    return path.lower().endswith(IMAGE_SUFFIXES)
 
 
 def is_one_tree(root: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
 from .coco_geometry import area_remarks, mask_problems
-from .folder import DataError
+from .folder import DataError, chosen_labels, counts_of, unusable
 from .image_sentences import image_problems, image_remarks
 from .images_on_disk import Decoder, Seen, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
@@ -61,17 +61,11 @@ class CocoFolder:
         Raises:
             DataError: where it has no such class, or a split has no object of them.
         """
-        unknown = [name for name in classes if name not in self.classes]
-        if unknown or len(set(classes)) < len(classes):
-            wrong = f"has no class {', '.join(unknown)}" if unknown else "is asked for a class twice"
-            raise DataError(f"--classes: {self.root} {wrong}; its classes are {', '.join(self.classes)}")
-        labels = [self.classes.index(name) for name in classes]
-        splits = {}
-        for name, split in self.splits.items():
-            per_class = tuple(split.per_class[label] for label in labels)
-            if not sum(per_class):
-                raise DataError(f"--classes: {name} has no object of the classes {', '.join(classes)}")
-            splits[name] = replace(split, instances=sum(per_class), per_class=per_class)
+        counts = counts_of(self, chosen_labels(self, classes), "object")
+        splits = {
+            name: replace(self.splits[name], instances=sum(per_class), per_class=per_class)
+            for name, per_class in counts.items()
+        }
         return replace(self, splits=splits, classes=tuple(classes))
 
     def describe(self, width: int = 100) -> str:
@@ -137,7 +131,7 @@ def inspect(
     classes = {name: check.classes for name, check in checked.items() if check.classes}
     problems += class_problems(classes)
     if problems:
-        raise DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
+        raise unusable(root, problems)
     labels = classes[names[0]]
     splits = {name: check.split(labels) for name, check in checked.items()}
     return CocoFolder(root, splits, tuple(labels), tuple(n for c in checked.values() for n in c.notes))

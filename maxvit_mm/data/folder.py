@@ -19,10 +19,13 @@ class DataError(ValueError):
 
 
 class Split(Protocol):
-    """One split of a folder."""
+    """One split of a folder; `per_class` counts what there is of each label."""
 
     @property
     def images(self) -> int: ...
+
+    @property
+    def per_class(self) -> tuple[int, ...]: ...
 
 
 class Folder(Protocol):
@@ -49,3 +52,37 @@ class Folder(Protocol):
 
     def describe(self, width: int = 100) -> str:
         """The splits, how much is in them and of each class, and the notes; `width` in characters."""
+
+
+def unusable(root: Path, problems: Sequence[str]) -> DataError:
+    return DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
+
+
+def chosen_labels(folder: Folder, classes: Sequence[str]) -> list[int]:
+    """The labels of those of a folder's classes that --classes asks for.
+
+    Raises:
+        DataError: where it has no such class, or is asked for one twice.
+    """
+    unknown = [name for name in classes if name not in folder.classes]
+    if unknown or len(set(classes)) < len(classes):
+        wrong = f"has no class {', '.join(unknown)}" if unknown else "is asked for a class twice"
+        raise DataError(f"--classes: {folder.root} {wrong}; its classes are {', '.join(folder.classes)}")
+    return [folder.classes.index(name) for name in classes]
+
+
+def counts_of(folder: Folder, labels: Sequence[int], what: str) -> dict[str, tuple[int, ...]]:
+    """How much there is of these labels, by split.
+
+    Args:
+        what: is counted, such as 'object'.
+
+    Raises:
+        DataError: where a split has nothing of them.
+    """
+    counts = {name: tuple(split.per_class[i] for i in labels) for name, split in folder.splits.items()}
+    for name, per_class in counts.items():
+        if not sum(per_class):
+            asked = ", ".join(folder.classes[label] for label in labels)
+            raise DataError(f"--classes: {name} has no {what} of the classes {asked}")
+    return counts

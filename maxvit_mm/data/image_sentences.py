@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 from pathlib import Path, PureWindowsPath
 
 from ..network.trunk import SMALLEST_IMAGE
@@ -66,6 +67,20 @@ def image_faults(where: str, seen: Mapping[str, Seen]) -> Iterator[str]:
 
 def image_remarks(where: str, seen: Mapping[str, Seen]) -> Iterator[str]:
     yield from alike_said(where, "images that", {name: found.remark for name, found in seen.items()})
+
+
+def shared_images(digests: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Images that are in two splits, by their bytes: what was learnt would be what is evaluated.
+
+    Args:
+        digests: of each image, by split and by path.
+    """
+    paths = {split: {digest: path for path, digest in each.items()} for split, each in digests.items()}
+    for one, other in combinations(paths, 2):
+        both = paths[one].keys() & paths[other].keys()
+        pairs = sorted(f"{paths[one][digest]} = {paths[other][digest]}" for digest in both)
+        what = "images in both, the same byte by byte: scores would say little; remove one of each"
+        yield from sentence(f"{one} and {other}", what, pairs)
 
 
 def alike_said(where: str, what: str, said: Mapping[str, str]) -> Iterator[str]:

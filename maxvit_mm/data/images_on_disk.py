@@ -22,6 +22,8 @@ T = TypeVar("T")
 Stamp = tuple[int, int]  # bytes, and nanoseconds of the last change: another pair is another file
 OPENCV_SIDE, OPENCV_PIXELS = 2**20, 2**30  # what OpenCV reads at most, unless its environment says more
 DEEP = 8  # bits that a channel keeps
+# By which images are found in folders
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 READ_BY_ALL = ("JPEG", "PNG", "WEBP", "BMP")
 LARGE = 5 * 10**7  # pixels, from which on images are decoded one at a time, to spare memory
 ALONE = Lock()

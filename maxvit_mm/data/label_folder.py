@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .folder import ALIASES, DataError
+from .folder import ALIASES, DataError, chosen_labels, counts_of, unusable
+from .image_sentences import shared_images
 from .images_on_disk import Decoder
 from .label_legend import FILES, LegendOfFolder, read_legend
 from .label_pairs import find_pairs, looked_for
@@ -37,21 +38,15 @@ class LabelFolder:
         Raises:
             DataError: where it has no such class, or a split has no pixel of them.
         """
-        unknown = [name for name in classes if name not in self.classes]
-        if unknown or len(set(classes)) < len(classes):
-            wrong = f"has no class {', '.join(unknown)}" if unknown else "is asked for a class twice"
-            raise DataError(f"--classes: {self.root} {wrong}; its classes are {', '.join(self.classes)}")
+        labels = chosen_labels(self, classes)
         if len(classes) < 2:
             raise DataError(
                 f"--classes: {classes[0]} alone: all other pixels would be nothing, and no answer wrong. Add "
                 f"the class that the rest belongs to; the classes are {', '.join(self.classes)}"
             )
-        labels = [self.classes.index(name) for name in classes]
         splits = {}
-        for name, split in self.splits.items():
-            per_class = tuple(split.per_class[label] for label in labels)
-            if not sum(per_class):
-                raise DataError(f"--classes: {name} has no pixel of the classes {', '.join(classes)}")
+        for name, per_class in counts_of(self, labels, "pixel").items():
+            split = self.splits[name]
             splits[name] = replace(
                 split,
                 per_class=per_class,
@@ -112,10 +107,11 @@ def inspect_labels(
         legend = by_number({value for check in looked_at.values() for value in check.tally}, problems)
     checked = {name: check for name, check in looked_at.items() if name in names}
     problems += [problem for check in checked.values() for problem in check.problems(legend)]
+    problems += shared_images({name: check.digests(root) for name, check in checked.items()})
     if legend is not None and len(legend.names) == 1:
         problems.append(alone(legend))
     if problems or legend is None:
-        raise DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
+        raise unusable(root, problems)
     splits = {name: check.split(legend) for name, check in checked.items()}
     notes = [note for name, check in checked.items() for note in check.notes(legend, splits[name])]
     return LabelFolder(root, splits, legend, (*about(legend, splits), *notes))

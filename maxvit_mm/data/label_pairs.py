@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .folder import ALIASES
+from .images_on_disk import IMAGE_SUFFIXES
 
 LAYOUTS = (
     *[("images/{}", f"{labels}/{{}}") for labels in ("annotations", "labels", "masks")],
@@ -30,7 +31,7 @@ LAYOUTS = (
 VOC_IMAGES, VOC_LABELS = "JPEGImages", ("SegmentationClass", "SegmentationClassPNG")
 VOC_LIST = "ImageSets/Segmentation/{}.txt"
 ENDINGS = ("", "_mask", "_masks", "_label", "_labels", "_seg", "_gt", "_L")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+SUFFIXES = (*IMAGE_SUFFIXES, ".gif")  # which keeps numbers as well
 
 
 class Pairs(NamedTuple):
@@ -95,7 +96,7 @@ def files_by_stem(folder: Path) -> dict[str, list[str]]:
     found = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         hidden = path.name.startswith(".")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
             found[path.relative_to(folder).with_suffix("").as_posix()].append(
                 path.relative_to(folder).as_posix()
             )

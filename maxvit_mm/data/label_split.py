@@ -92,6 +92,12 @@ class Check:
         ]
         yield from sentence(self.where, "label images in which all is nothing", empty)
 
+    def digests(self, root: Path) -> dict[str, str]:
+        """Of each image that could be read, by path below `root`, what its bytes come to."""
+        below = self.pairs.images.relative_to(root)
+        found = {name: seen.digest for name, seen in self.pictures.items() if seen.digest}
+        return {(below / name).as_posix(): digest for name, digest in found.items()}
+
     def split(self, legend: LegendOfFolder) -> LabelSplit:
         """What was found, with the pixels of each label."""
         appears = dict.fromkeys(legend.names, 0)

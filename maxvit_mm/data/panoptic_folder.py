@@ -16,7 +16,7 @@ import numpy as np
 
 from .coco_entries import Coco, Entry, class_problems, entry_problems, load, sentence, sound_entries
 from .coco_folder import ALIASES, find_annotations, find_images, no_garbage_collection
-from .folder import DataError
+from .folder import DataError, unusable
 from .image_sentences import image_problems, image_remarks
 from .images_on_disk import Decoder, in_threads, look_at_all, quiet_decoders, stamps
 from .listing import class_table
@@ -121,7 +121,7 @@ def inspect_panoptic(
     }
     problems += class_problems(kinds)
     if problems:
-        raise DataError("\n  - ".join([f"{root} cannot be used as it is:", *problems]))
+        raise unusable(root, problems)
     first = checked[names[0]].classes
     things = tuple(name for name, thing in first.items() if thing)
     stuff = tuple(name for name, thing in first.items() if not thing)

@@ -5,19 +5,21 @@ make_shapes(Path("data/shapes"))  # 600 images to train on and 100 to test on
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
+from .class_folder import inspect_classes
 from .scenes import CLASSES, Layout, lay_out, lay_out_one, paint
 from .semantic_map import BACKGROUND
 
-VERSION = 3  # to be raised with every change of what is written: older folders are then made again
+VERSION = 4  # to be raised with every change of what is written: older folders are then made again
 STAMP = "maxvit_mm_shapes.json"
 SPLITS = ("train2017", "val2017")
 Parameters = dict[str, int | str]
@@ -39,10 +41,8 @@ def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0, tas
         ValueError: a split would have no image, or the seed is negative.
         FileExistsError: `root` holds something else; all of it is left as it is.
     """
-    splits, write = TASKS[task]
-    parameters: Parameters = {"version": VERSION, "train": train, "val": val, "seed": seed}
-    if task != "detection":  # whose stamps name none
-        parameters["task"] = task
+    kind = TASKS[task]
+    parameters: Parameters = dict(version=VERSION, train=train, val=val, seed=seed, task=task)
     if min(train, val) < 1 or seed < 0:
         raise ValueError(f"an image or more a split and a seed of 0 or more, not {parameters}")
     target = root.resolve()  # a link stays a link, and the data go where it points
@@ -51,8 +51,8 @@ def make_shapes(root: Path, train: int = 600, val: int = 100, seed: int = 0, tas
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         made = Path(scratch, "made")
-        for number, (split, count) in enumerate(zip(splits, (train, val), strict=True)):
-            write(made, split, [(seed, number, index) for index in range(count)])
+        for number, (split, count) in enumerate(zip(kind.splits, (train, val), strict=True)):
+            kind.write(made, split, [(seed, number, index) for index in range(count)])
         files = sorted(path.relative_to(made).as_posix() for path in made.rglob("*"))
         (made / STAMP).write_text(json.dumps({"parameters": parameters, "files": files}))
         if target.exists():
@@ -164,8 +164,40 @@ def annotate(layout: Layout) -> list[dict[str, Any]]:
     return found
 
 
-# For each task the names of its splits, and what writes one.
-TASKS: dict[str, tuple[tuple[str, str], Callable[[Path, str, list[tuple[int, ...]]], None]]] = {
-    "detection": (SPLITS, _write_split),
-    "classification": (("train", "val"), _write_classes),
+def describe_file(annotation_file: Path) -> str:
+    """Images, instances of each class, and shares of COCO's sizes, in a line each."""
+    coco = json.loads(annotation_file.read_text())
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    classes = Counter(names[a["category_id"]] for a in coco["annotations"])
+    sizes = Counter(
+        "small" if a["area"] < 32**2 else "medium" if a["area"] <= 96**2 else "large"
+        for a in coco["annotations"]
+    )
+    images, filled = len(coco["images"]), len({a["image_id"] for a in coco["annotations"]})
+    counts = ", ".join(f"{classes[name]} {name}" for name in names.values())
+    total = max(1, sizes.total())
+    shares = ", ".join(f"{sizes[s] / total:.0%} {s}" for s in ("small", "medium", "large"))
+    return f"{annotation_file}: {images} images, {images - filled} empty\n  {counts}\n  {shares}"
+
+
+class Kind(NamedTuple):
+    """A data set: the names of its splits, what writes one below a folder, what says how much is in it."""
+
+    splits: tuple[str, str]
+    write: Callable[[Path, str, list[tuple[int, ...]]], None]
+    describe: Callable[[Path], str]
+
+
+def _describe_scenes(root: Path) -> str:
+    files = (root / "annotations" / f"instances_{split}.json" for split in SPLITS)
+    return "\n".join(map(describe_file, files))
+
+
+def _describe_classes(root: Path) -> str:
+    return inspect_classes(root).describe()
+
+
+TASKS = {
+    "detection": Kind(SPLITS, _write_split, _describe_scenes),
+    "classification": Kind(("train", "val"), _write_classes, _describe_classes),
 }

@@ -21,7 +21,7 @@ OF_TILES = frozenset(("tile", "overlap"))
 
 
 class Service(NamedTuple):
-    """A row of `BY_TASK`.
+    """A row of `BY_TASK`, found by what a training of the task gives: `Task.trained`.
 
     Attributes:
         outputs: made of a folder and a predictor.
@@ -34,15 +34,15 @@ class Service(NamedTuple):
 
 
 BY_TASK = {
-    Detector.task: Service(Detector, ObjectOutputs),
-    Segmenter.task: Service(Segmenter, MapOutputs, OF_OBJECTS),
-    Classifier.task: Service(Classifier, ClassOutputs, OF_OBJECTS | OF_TILES),
+    Detector.trained: Service(Detector, ObjectOutputs),
+    Segmenter.trained: Service(Segmenter, MapOutputs, OF_OBJECTS),
+    Classifier.trained: Service(Classifier, ClassOutputs, OF_OBJECTS | OF_TILES),
 }
 
 
 def service_of(opened: Opened) -> Service:
     """How a checkpoint's task is served."""
-    return BY_TASK[task_of(opened.config).name]
+    return BY_TASK[task_of(opened.config).trained]
 
 
 def predictor_of(opened: Opened, device: str | None = None, **options: Any) -> Predictor:

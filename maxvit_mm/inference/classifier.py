@@ -41,7 +41,7 @@ class Classifier(Predictor[sv.Classifications]):
         ValueError: where another argument cannot.
     """
 
-    task = "classification"
+    trained = "classifier"
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class Detector(Predictor[sv.Detections]):
         ValueError: where another argument cannot.
     """
 
-    task = "detection"
+    trained = "detector"
 
     def __init__(
         self,

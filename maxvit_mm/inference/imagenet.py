@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.images_on_disk import IMAGE_SUFFIXES
 from ..weights import shorten
 from .images import ImageError
 
 CLASSES = Path(__file__).with_name("imagenet_1k.txt")
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def imagenet_classes() -> tuple[list[str], list[str]]:
@@ -46,5 +46,5 @@ def labelled_images(folder: Path, classes: int) -> tuple[list[Path], Tensor]:
         if path.suffix.lower() in IMAGE_SUFFIXES
     ]
     if not pairs:
-        raise ImageError(f"{folder} has folders but no image in them ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise ImageError(f"{folder} has folders but no image in them ({', '.join(IMAGE_SUFFIXES)})")
     return [path for path, _ in pairs], torch.tensor([label for _, label in pairs])

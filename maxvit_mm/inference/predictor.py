@@ -56,7 +56,7 @@ class Predictor(ABC, Generic[Result]):
         most_pixels: of an image, or of a tile, as the network sees it; of more, the image is complained of.
 
     Attributes:
-        task: the name of the task that its checkpoints are for.
+        trained: what its checkpoints are, as their `Task` has it, such as 'detector'.
         differences: what a config that was given does otherwise than the checkpoint's own.
 
     Raises:
@@ -64,7 +64,7 @@ class Predictor(ABC, Generic[Result]):
         ValueError: where another argument cannot.
     """
 
-    task: ClassVar[str]
+    trained: ClassVar[str]
 
     def __init__(
         self,
@@ -100,11 +100,11 @@ class Predictor(ABC, Generic[Result]):
         self.model = opened.build(score_thr, tta, deploy).to(self.device)
 
     def refuse_other_task(self, opened: Opened) -> None:
-        task = task_of(opened.config)
-        if task.name != self.task:
+        trained = task_of(opened.config).trained
+        if trained != self.trained:
             raise CheckpointError(
-                f"{opened.source} is a {task.trained} and no {type(self).__name__.lower()}: open it with "
-                f"maxvit_mm.{task.trained.capitalize()}"
+                f"{opened.source} is a {trained} and no {self.trained}: open it with "
+                f"maxvit_mm.{trained.capitalize()}"
             )
 
     def __call__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..openmmlab.quiet import without
 from .opening import Opened
 from .predictor import Predictor, View
 from .tiles import Tile, joined_maps
@@ -43,7 +43,7 @@ class Segmenter(Predictor[np.ndarray]):
         ValueError: where another argument cannot.
     """
 
-    task = "segmentation"
+    trained = "segmenter"
 
     def __init__(
         self,
@@ -73,10 +73,12 @@ class Segmenter(Predictor[np.ndarray]):
             deploy=deploy,
             most_pixels=most_pixels,
         )
-        if tta:  # of merged scores, MMEngine says so of each size anew
-            warnings.filterwarnings("ignore", message="The shape of value will convert from")
         self.dtype = dtype_of(len(self.classes.names))
         self.nothing = nothing_in(self.dtype)
+
+    def _network(self, views: Sequence[View]) -> list[np.ndarray]:
+        with without("The shape of value will convert from"):  # MMEngine, of merged views, for each size anew
+            return super()._network(views)
 
     def _go_together(self, views: Sequence[View]) -> bool:
         sizes = {(tile.right - tile.left, tile.bottom - tile.top) for tile, *_ in views}

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from mmengine.fileio import get
 
-from ..data.images_on_disk import READ_BY_ALL, Decoder, header, quiet_decoders
+from ..data.images_on_disk import IMAGE_SUFFIXES, READ_BY_ALL, Decoder, header, quiet_decoders
 
-IMAGES = (".bmp", ".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".ppm", ".tif", ".tiff", ".webp")
 VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 CAMERA = "camera:"
 WAIT = 10_000  # milliseconds for a stream's answer
@@ -80,7 +79,7 @@ def meant_by(text: str, recursive: bool, complain: Complain) -> Iterator[Source]
     if "://" in text:
         parts = urlsplit(text)
         last = PurePosixPath(PurePosixPath(parts.path).name or (parts.hostname or "stream").replace(".", "_"))
-        yield Source("image" if last.suffix.lower() in IMAGES else "stream", text, last)
+        yield Source("image" if last.suffix.lower() in IMAGE_SUFFIXES else "stream", text, last)
         return
     path = Path(text).expanduser()
     if path.is_dir():
@@ -101,7 +100,7 @@ def meant_by(text: str, recursive: bool, complain: Complain) -> Iterator[Source]
 
 def inside(folder: Path, recursive: bool, complain: Complain) -> Iterator[Source]:
     """The images and videos of a folder; they keep their places below it."""
-    below = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*IMAGES, *VIDEOS))
+    below = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEOS))
     here = [path for path in below if recursive or path.parent == folder]
     if not here:
         deeper = f"; {len(below)} are in folders below it: add --recursive" if below else ""
@@ -128,7 +127,7 @@ def listed_in(file: Path, recursive: bool, complain: Complain) -> Iterator[Sourc
 def of_file(path: Path, place: PurePosixPath) -> Source:
     """By its suffix; a file of another one by what is in it."""
     suffix = path.suffix.lower()
-    is_image = suffix in IMAGES or (suffix not in VIDEOS and cv2.haveImageReader(str(path)))
+    is_image = suffix in IMAGE_SUFFIXES or (suffix not in VIDEOS and cv2.haveImageReader(str(path)))
     return Source("image" if is_image else "video", str(path), place)
 
 

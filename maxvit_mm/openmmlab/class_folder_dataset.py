@@ -41,6 +41,3 @@ class ClassFolderDataset(BaseDataset):
             for path, name in found.samples
             if name in labels
         ]
-
-
-TYPE = f"{__name__}.{ClassFolderDataset.__name__}"  # as MMEngine finds it from anywhere

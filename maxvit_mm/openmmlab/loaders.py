@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -65,6 +65,13 @@ def set_all(node: dict[str, Any], settings: dict[str, Any]) -> None:
         node[key] = value
 
 
+def replace_all(dataset: dict[str, Any], kept: Collection[str], settings: dict[str, Any]) -> None:
+    """Put another dataset's settings in the place of all but those that are `kept`."""
+    for key in set(dataset) - set(kept):
+        del dataset[key]
+    set_all(dataset, settings)
+
+
 def decoder_of(cfg: Config) -> Decoder:
     """How the images of the config will be decoded."""
     loader = cfg.get("train_dataloader") or cfg.get("test_dataloader")
@@ -110,8 +117,9 @@ def class_weight(loss: dict[str, Any], count: int, no_object: bool) -> list[floa
 def draw_some(cfg: Config, images: int) -> None:
     """Pictures of some twenty validation images, where the interval would pass over a small split."""
     drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
-    if drawing.get("draw"):
-        drawing["interval"] = min(drawing.get("interval", 50), max(1, images // 20))
+    if drawing.get("draw") or drawing.get("enable"):  # as MMPretrain calls it
+        most = max(1, images // 20)
+        drawing["interval"] = min(drawing.get("interval", most), most)
 
 
 def palette_of(count: int) -> list[tuple[int, int, int]]:

@@ -15,7 +15,7 @@ from mmdet.visualization.palette import get_palette
 from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.runner import Runner
 
-from .titles import PictureNames, enlargement, titled, write
+from .titles import PictureNames, enlargement, hand_on, titled, write
 
 NAMED = 40  # objects of an image, beyond which names would hide them
 MAPS = ("sem_seg", "panoptic_seg")
@@ -91,13 +91,7 @@ class TitledVisualizer(DetLocalVisualizer):
             self.holds = False
         halves = ["truth"] * draw_gt + [f"prediction, scores above {pred_score_thr:g}"] * draw_pred
         drawn = titled(self.get_image(), halves if data_sample is not None else [])
-        self.set_image(drawn)
-        if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            mmcv.imwrite(drawn[..., ::-1], out_file)
-        else:
-            self.add_image(name, drawn, step)
+        hand_on(self, name, drawn, show, wait_time, out_file, step)
 
     def _draw_instances(self, image: np.ndarray, instances: Any, classes: Any, palette: Any) -> np.ndarray:
         """Masks, boxes and names, of sizes that the picture's own decides. image: [h, w, 3], RGB."""

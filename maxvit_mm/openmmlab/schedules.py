@@ -77,9 +77,12 @@ def stretch(cfg: Config, old: Length, new: Length, warm_up: int) -> None:
             continue
         lasts = made_for[by_epoch] or (old.whole if by_epoch == old.by_epoch else 0)
         to_epochs = by_epoch and new.by_epoch
-        factor = (new.whole if to_epochs else new.steps) / lasts if lasts else 1
+        last = new.whole if to_epochs else new.steps
+        factor = last / lasts if lasts else 1
         scheduler["by_epoch"] = to_epochs
-        behind_warm_up = not by_epoch and before and scheduler.get("begin") == before
+        if not to_epochs:
+            scheduler.pop("convert_to_iter_based", None)
+        behind_warm_up = not by_epoch and 0 < scheduler.get("begin", 0) <= before
         for key in PLACES:
             if isinstance(scheduler.get(key), (list, tuple)):
                 scheduler[key] = [max(1, round(place * factor)) for place in scheduler[key]]
@@ -87,6 +90,8 @@ def stretch(cfg: Config, old: Length, new: Length, warm_up: int) -> None:
                 scheduler[key] = max(1, round(scheduler[key] * factor))
         if behind_warm_up:
             scheduler["begin"] = max(2, warm_up)
+        if scheduler.get("begin"):
+            scheduler["begin"] = min(scheduler["begin"], last - 1)  # a warm-up may outlast two steps
         if "end" in scheduler:
             scheduler["end"] = max(scheduler["end"], scheduler.get("begin", 0) + 1)
     set_length(cfg, new)

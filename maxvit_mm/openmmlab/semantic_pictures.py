@@ -14,7 +14,7 @@ from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, VISUALIZERS
 from mmseg.visualization import SegLocalVisualizer
 
-from .titles import PictureNames, enlargement, titled, write
+from .titles import PictureNames, enlargement, hand_on, titled, write
 
 NAMED = 1 / 200  # of a picture's pixels: the least that a class has to cover to be named
 
@@ -87,13 +87,7 @@ class TitledMapsVisualizer(SegLocalVisualizer):
         parts = [("truth", draw_gt and "gt_sem_seg" in sample)]
         parts += [("prediction", draw_pred and "pred_sem_seg" in sample)]
         drawn = titled(self.get_image(), [title for title, there in parts if there])
-        self.set_image(drawn)
-        if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            mmcv.imwrite(drawn[..., ::-1], out_file)
-        else:
-            self.add_image(name, drawn, step)
+        hand_on(self, name, drawn, show, wait_time, out_file, step)
 
     def _draw_sem_seg(
         self, image: np.ndarray, sem_seg: Any, classes: Any, palette: Any, with_labels: bool | None = True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.config import Config
 
@@ -78,3 +80,16 @@ def titled(image: np.ndarray, titles: list[str]) -> np.ndarray:
     for place, title in enumerate(titles):
         cv2.putText(image, title, (place * part + 2, round(line * 0.72)), FONT, size, BLACK, 1, cv2.LINE_AA)
     return image
+
+
+def hand_on(
+    visualizer: Any, name: str, drawn: np.ndarray, show: bool, wait_time: float, file: str | None, step: int
+) -> None:
+    """Do with a picture, [h, w, 3] in RGB, what a visualizer's `add_datasample` is asked to."""
+    visualizer.set_image(drawn)
+    if show:
+        visualizer.show(drawn, win_name=name, wait_time=wait_time)
+    if file is not None:
+        mmcv.imwrite(drawn[..., ::-1], file)
+    else:
+        visualizer.add_image(name, drawn, step)

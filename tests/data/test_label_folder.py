@@ -1,6 +1,7 @@
 """Folders of images and label images: which are read, as what, and what is said of those that cannot be."""
 
 import json
+from itertools import count
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from maxvit_mm.data.label_pairs import find_pairs
 from maxvit_mm.data.semantic_map import labels_of
 
 SIZE = (48, 40)  # width and height
+NUMBERS = count()
 VOC_PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0] + 252 * [224, 224, 192]
 
 
 def picture(path, size=SIZE):
+    """Of a colour like that of no other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (90, 120, 30)).save(path)
+    number = next(NUMBERS)
+    Image.new("RGB", size, (37 * number % 256, 91 * number % 256, 30)).save(path)
 
 
 def label_map(path, values, mode="L", **options):
@@ -246,6 +250,24 @@ def test_everything_that_is_wrong_is_in_one_message(tmp_path):
         "If 0 stands for nothing here, as in ADE20K, let the first line of classes.txt be empty (1): 2 in 0",
     ):
         assert sentence in said
+
+
+@pytest.mark.parametrize("places", [("images/{}", "labels/{}"), ("{}", "{}_labels")])
+def test_an_image_of_the_training_among_those_of_the_validation_is_refused(tmp_path, places):
+    fill(tmp_path, places=places)
+    (train, _), (val, _) = ([place.format(split) for place in places] for split in ("train", "val"))
+    (tmp_path / val / "0.jpg").write_bytes((tmp_path / train / "1.jpg").read_bytes())
+    assert (
+        "train and val: images in both, the same byte by byte: scores would say little; remove one of each "
+        f"(1): {train}/1.jpg = {val}/0.jpg" in refusal(tmp_path)
+    )
+    assert inspect_labels(tmp_path, ["val"]).splits["val"].images == 1
+
+
+def test_a_name_that_two_lists_have_is_refused(voc):
+    (voc / "ImageSets/Segmentation/val.txt").write_text("2007_000033\n2007_000032\n")
+    said = refusal(voc, own=dict(enumerate("abcd")))
+    assert "remove one of each (1): JPEGImages/2007_000032.jpg = JPEGImages/2007_000032.jpg" in said
 
 
 def test_a_palette_that_was_turned_to_grey_is_not_taken_for_numbers(tmp_path):

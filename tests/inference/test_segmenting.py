@@ -1,5 +1,7 @@
 """`Segmenter` gives the labels that MMSegmentation gives, in the image's own size; and joins tiles."""
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
@@ -116,7 +118,9 @@ def test_shares_are_those_of_all_pixels_largest_first():
 
 def test_the_mirror_image_is_looked_at_and_merged(segmenter, images):
     ((_, once),) = Segmenter(segmenter)(images[0])
+    before = list(warnings.filters)
     ((_, both),) = Segmenter(segmenter, tta=True)(images[0])
+    assert warnings.filters == before  # one of its own is for the network alone
     ((_, flipped),) = Segmenter(segmenter, tta=True)(np.ascontiguousarray(images[0][:, ::-1]))
     assert both.shape == once.shape
     assert np.mean(both != flipped[:, ::-1]) < 1e-2

@@ -117,10 +117,10 @@ def test_the_embedded_shapes_are_read_as_they_are(shapes, monkeypatch):
 
 
 def pairs(root, values, names=None):
-    for split in ("train", "val"):
+    for split, colour in ("train", "black"), ("val", "white"):
         for folder in ("images", "labels"):
             (root / folder / split).mkdir(parents=True)
-        Image.new("RGB", (64, 48)).save(root / "images" / split / "a.jpg")
+        Image.new("RGB", (64, 48), colour).save(root / "images" / split / "a.jpg")
         columns = np.repeat(values, 64 // len(values))
         tile = np.broadcast_to(columns, (48, 64)).astype(np.uint8)
         Image.fromarray(tile).save(root / "labels" / split / "a.png")
@@ -145,10 +145,10 @@ def test_any_config_reads_any_folder_of_label_images(tmp_path, config):
 def test_vocs_config_knows_the_names_that_vocs_folder_does_not_have(tmp_path):
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / folder).mkdir(parents=True)
-    Image.new("RGB", (64, 48)).save(tmp_path / "JPEGImages/a.jpg")
-    Image.fromarray(np.full((48, 64), 15, np.uint8)).save(tmp_path / "SegmentationClass/a.png")
-    for split in ("train", "val"):
-        (tmp_path / f"ImageSets/Segmentation/{split}.txt").write_text("a\n")
+    for split, colour in ("train", "black"), ("val", "white"):
+        Image.new("RGB", (64, 48), colour).save(tmp_path / f"JPEGImages/{split}.jpg")
+        Image.fromarray(np.full((48, 64), 15, np.uint8)).save(tmp_path / f"SegmentationClass/{split}.png")
+        (tmp_path / f"ImageSets/Segmentation/{split}.txt").write_text(f"{split}\n")
     cfg, folder = pointed(VOC, tmp_path)
     assert (len(folder.classes), folder.classes[15]) == (21, "person")
     assert np.unique(truth(cfg)).tolist() == [15]

@@ -3,10 +3,13 @@
 from functools import cache
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 from runs import PICO
 
 from maxvit_mm.data.survey import Survey, survey
+from maxvit_mm.measure import checkup
 from maxvit_mm.openmmlab.image_size import in_network, parse_scale, scale_of, set_scale
 from maxvit_mm.openmmlab.planning import Data, Settled, Wishes, plan_training
 from maxvit_mm.openmmlab.schedules import schedulers_of
@@ -112,6 +115,20 @@ def test_steps_are_counted_where_they_are_asked_for():
     assert (cfg.default_hooks.checkpoint.by_epoch, cfg.log_processor.by_epoch) == (False, False)
     assert (plan.batch, plan.rate) == (4, 2e-4)
     assert planned(PICO, epochs=2)[0].train_cfg.max_iters == 2 * 33
+
+
+@pytest.mark.parametrize("name", [PICO, TINY, "maxvit_t_in1k", "maxvit_b_in21k"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_schedule_ends_with_a_training_of_a_few_steps_and_can_be_stretched_again(name, steps):
+    cfg, _ = planned(name, None, steps=steps)
+    assert list(checkup.schedules(cfg)) == []
+    longer, _ = planned(cfg, None, steps=100)
+    for trained, ends in (cfg, steps), (longer, 100):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        arguments = dict(default_args=dict(optimizer=optimizer, epoch_length=10))
+        _, falls = [PARAM_SCHEDULERS.build(dict(each), **arguments) for each in schedulers_of(trained)]
+        assert falls.begin in (0, 1, 2)
+        assert (falls.end, falls.by_epoch) == (ends, False)
 
 
 def test_what_does_not_fit_together_is_said():

@@ -26,15 +26,15 @@ class Row(NamedTuple):
 
 
 PAGES = {
-    Detector.task: Row(ObjectFinding, ObjectPage),
-    Segmenter.task: Row(Finding, MapPage),
-    Classifier.task: Row(Finding, ClassPage),
+    Detector.trained: Row(ObjectFinding, ObjectPage),
+    Segmenter.trained: Row(Finding, MapPage),
+    Classifier.trained: Row(Finding, ClassPage),
 }
 
 
 def finder_of(predictor: Predictor, limits: Limits) -> Finder:
-    return Finder(predictor, limits, PAGES[predictor.task].finding)
+    return Finder(predictor, limits, PAGES[predictor.trained].finding)
 
 
 def page_of(finder: Finder) -> type[Page]:
-    return PAGES[finder.predictor.task].page
+    return PAGES[finder.predictor.trained].page

@@ -12,7 +12,7 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
-from ..sources import IMAGES
+from ...data.images_on_disk import IMAGE_SUFFIXES
 from .door import Door
 from .finder import Finder
 from .folder import Folder
@@ -128,5 +128,5 @@ def check_free(host: str, port: int) -> None:
 def images_in(folder: Path) -> list[Path]:
     """The images of a folder; a link that leads out of it is none."""
     home = folder.resolve()
-    files = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES)
+    files = (file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES)
     return [file for file in files if file.is_file() and file.resolve().is_relative_to(home)]

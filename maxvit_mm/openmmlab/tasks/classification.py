@@ -13,26 +13,22 @@ from ...data.class_listing import find_split
 from ...data.folder import DataError
 from ...data.survey import Survey
 from ..image_size import Scale, scale_of
-from ..loaders import FEEDS, count_classes, datasets_of, decoder_of, evaluators_of, set_all
-from ..titles import draw_with
+from ..loaders import FEEDS, count_classes, datasets_of, decoder_of, draw_some, evaluators_of, replace_all
 from .task import Task
 
 # By its full path, as MMEngine finds it from anywhere
 DATASET = "maxvit_mm.openmmlab.class_folder_dataset.ClassFolderDataset"
-KEPT = (
-    "pipeline",
-    "indices",
-    "lazy_init",
-    "max_refetch",
-    "serialize_data",
-    "test_mode",
-)  # of another dataset
-TITLED = {"VisualizationHook": "maxvit_mm.openmmlab.class_pictures.TitledClassesHook"}
+# Arguments of a dataset that the one in its place takes as well, whatever the folder
+KEPT = ("pipeline", "indices", "lazy_init", "max_refetch", "serialize_data", "test_mode")
 
 
 class Classification(Task):
     name, scope, trained = "classification", "mmpretrain", "classifier"
     from_released = False  # the released weights are what its recipes give
+    titled = {  # noqa: RUF012  (never changed)
+        "VisualizationHook": "maxvit_mm.openmmlab.class_pictures.TitledClassesHook"
+    }
+    drawn_if, drawn_into = "enable", "out_dir"
 
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> ClassFolder:
         return inspect_classes(root, splits, decoder_of(cfg))
@@ -45,19 +41,17 @@ class Classification(Task):
         places = count_classes(cfg.model, count, no_object=False)
         if not places:
             raise DataError("the config's model has no num_classes: its head cannot be made to fit")
-        count_classes(
-            cfg.get("data_preprocessor"), count, no_object=False
-        )  # where MMPretrain's own configs have it
+        # Where MMPretrain's own configs have it
+        count_classes(cfg.get("data_preprocessor"), count, no_object=False)
         for name in folder.splits:
             for role in FEEDS[name]:
                 for dataset in datasets_of(cfg, role):
-                    for key in set(dataset) - set(KEPT):
-                        del dataset[key]
-                    set_all(dataset, settings_of(folder, name))
+                    replace_all(dataset, KEPT, settings_of(folder, name))
                 for evaluator in evaluators_of(cfg, role):
                     if "topk" in evaluator:
                         evaluator["topk"] = within(evaluator["topk"], count)
-        draw_some_of(cfg, folder)
+        if "val" in folder.splits:
+            draw_some(cfg, folder.splits["val"].images)
 
     def survey(self, cfg: Config, folder: Any) -> Survey | None:
         if folder is None:
@@ -70,18 +64,6 @@ class Classification(Task):
         for role in ("train", "val", "test"):
             if cfg.get(f"{role}_dataloader"):
                 cfg[f"{role}_dataloader"].setdefault("collate_fn", dict(type="default_collate"))
-
-    def title_pictures(self, cfg: Config) -> None:
-        draw_with(cfg, TITLED)
-
-    def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
-        hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", TITLED["VisualizationHook"])
-        hook.update(enable=True, interval=1, show=show)
-        if show:
-            hook["wait_time"] = seconds
-        if folder is not None:
-            hook["out_dir"] = folder
 
     def tta_model(self, cfg: Config) -> dict[str, Any]:
         return dict(type="AverageClsScoreTTA")
@@ -105,11 +87,3 @@ def within(topk: int | Sequence[int], count: int) -> tuple[int, ...]:
     """Those of the best that are fewer than all classes, which would always be right; one at least."""
     several = (topk,) if isinstance(topk, int) else topk
     return tuple(k for k in several if k < count) or (1,)
-
-
-def draw_some_of(cfg: Config, folder: ClassFolder) -> None:
-    """Pictures of some twenty validation images, where the interval would pass over a small split."""
-    drawing = (cfg.get("default_hooks") or {}).get("visualization") or {}
-    if "val" in folder.splits and drawing.get("enable"):
-        most = max(1, folder.splits["val"].images // 20)
-        drawing["interval"] = min(drawing.get("interval", most), most)

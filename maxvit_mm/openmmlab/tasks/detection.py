@@ -16,18 +16,17 @@ from ..loaders import dataset_configs, decoder_of
 from ..mirrored import DETECTION, mirrored
 from ..panoptic_retarget import is_panoptic, point_at_panoptic
 from ..retarget import filter_of, most_per_image, point_config_at, read_by_name
-from ..titles import draw_with
 from .task import Task
 
 PICTURES = "maxvit_mm.openmmlab.pictures."
-TITLED = {
-    "DetVisualizationHook": PICTURES + "TitledPicturesHook",
-    "DetLocalVisualizer": PICTURES + "TitledVisualizer",
-}
 
 
 class Detection(Task):
     name, scope, trained = "detection", "mmdet", "detector"
+    titled = {  # noqa: RUF012  (never changed)
+        "DetVisualizationHook": PICTURES + "TitledPicturesHook",
+        "DetLocalVisualizer": PICTURES + "TitledVisualizer",
+    }
 
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> CocoFolder | PanopticFolder:
         if is_panoptic(cfg):
@@ -70,18 +69,6 @@ class Detection(Task):
 
     def complete(self, cfg: Config) -> None:
         read_by_name(cfg)
-
-    def title_pictures(self, cfg: Config) -> None:
-        draw_with(cfg, TITLED)
-
-    def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
-        hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", TITLED["DetVisualizationHook"])
-        hook["draw"] = True
-        if show:
-            hook.update(show=True, wait_time=seconds)
-        if folder is not None:
-            hook["test_out_dir"] = folder
 
     def record(self, file: str) -> BaseMetric:
         from mmdet.evaluation import DumpDetResults

@@ -29,25 +29,25 @@ from ..loaders import (
     draw_some,
     evaluators_of,
     palette_of,
-    set_all,
+    replace_all,
 )
-from ..titles import draw_with
 from .detection import annotations_of
 from .task import Task
 
 PICTURES = "maxvit_mm.openmmlab.semantic_pictures."
-TITLED = {
-    "SegVisualizationHook": PICTURES + "TitledMapsHook",
-    "SegLocalVisualizer": PICTURES + "TitledMapsVisualizer",
-}
 READ = "maxvit_mm.openmmlab.semantic_datasets."  # a path, for an import takes seconds and an optional package
-KEPT = ("pipeline", "backend_args", "max_refetch", "serialize_data")  # of a dataset that is replaced
+# Arguments of a dataset that the one in its place takes as well, whatever the folder
+KEPT = ("pipeline", "backend_args", "max_refetch", "serialize_data")
 METRICS = ("IoUMetric",)  # that evaluate any label maps
 ALL_IMAGES = Filter(empty=False, smaller_side=0)
 
 
 class Segmentation(Task):
     name, scope, trained = "segmentation", "mmseg", "segmenter"
+    titled = {  # noqa: RUF012  (never changed)
+        "SegVisualizationHook": PICTURES + "TitledMapsHook",
+        "SegLocalVisualizer": PICTURES + "TitledMapsVisualizer",
+    }
 
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> LabelFolder | ObjectFolder:
         if any(find_folders(root, name) for name in splits):
@@ -80,9 +80,7 @@ class Segmentation(Task):
                             f"config that is evaluated by {METRICS[0]}"
                         )
                 for dataset in datasets_of(cfg, role):
-                    for key in [key for key in dataset if key not in KEPT]:
-                        del dataset[key]
-                    set_all(dataset, settings_of(folder, name))
+                    replace_all(dataset, KEPT, settings_of(folder, name))
         read_maps(cfg)
 
     def survey(self, cfg: Config, folder: Any) -> Survey | None:
@@ -97,18 +95,6 @@ class Segmentation(Task):
 
     def complete(self, cfg: Config) -> None:
         """Nothing that MMSegmentation's parts do not see to."""
-
-    def title_pictures(self, cfg: Config) -> None:
-        draw_with(cfg, TITLED)
-
-    def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
-        hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
-        hook.setdefault("type", TITLED["SegVisualizationHook"])
-        hook.update(draw=True, interval=1)
-        if show:
-            hook.update(show=True, wait_time=seconds)
-        if folder is not None:
-            hook["test_out_dir"] = folder
 
     def tta_model(self, cfg: Config) -> dict[str, Any]:
         return dict(type="SegTTAModel")

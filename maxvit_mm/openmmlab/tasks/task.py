@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from ...data.folder import Folder
 from ...data.survey import Survey
 from ..image_size import Scale, in_network, scale_of
 from ..mirrored import mirrored
+from ..titles import draw_with
 
 
 class Task(ABC):
@@ -27,12 +28,18 @@ class Task(ABC):
         scope: its library's name, and scope in MMEngine's registries.
         trained: what comes out of a training, such as 'detector'.
         from_released: whether its trainings are meant to start from released weights.
+        titled: what draws pictures that say what they are, by the name of what it takes the place of; the
+            hook that draws is the first.
+        drawn_if, drawn_into: the hook's arguments that have it draw at all, and into which folder.
     """
 
     name: ClassVar[str]
     scope: ClassVar[str]
     trained: ClassVar[str]
     from_released: ClassVar[bool] = True
+    titled: ClassVar[Mapping[str, str]]
+    drawn_if: ClassVar[str] = "draw"
+    drawn_into: ClassVar[str] = "test_out_dir"
 
     @abstractmethod
     def inspect(self, root: Path, cfg: Config, splits: Sequence[str]) -> Folder:
@@ -84,11 +91,10 @@ class Task(ABC):
     def complete(self, cfg: Config) -> None:
         """Set, in place, what must go together in a config, whoever wrote it."""
 
-    @abstractmethod
     def title_pictures(self, cfg: Config) -> None:
         """Have pictures say what they are: truth beside prediction, in place."""
+        draw_with(cfg, self.titled)
 
-    @abstractmethod
     def draw_test(self, cfg: Config, show: bool, folder: str | None, seconds: float) -> None:
         """Draw each image of a test, in place.
 
@@ -96,6 +102,13 @@ class Task(ABC):
             show: in a window, for some seconds each.
             folder: for files, an absolute path.
         """
+        hook = cfg.setdefault("default_hooks", {}).setdefault("visualization", {})
+        hook.setdefault("type", next(iter(self.titled.values())))
+        hook.update({self.drawn_if: True, "interval": 1})
+        if show:
+            hook.update(show=True, wait_time=seconds)
+        if folder is not None:
+            hook[self.drawn_into] = folder
 
     def record(self, file: str) -> BaseMetric:
         """What writes all predictions of a test to a .pkl file."""
