@@ -38,6 +38,7 @@ from maxvit_mm.openmmlab.hardware import use_gloo
 from maxvit_mm.openmmlab.retarget import point_config_at
 from maxvit_mm.openmmlab.shipped_configs import find_config
 
+PRETTY_TEXT = Config.pretty_text
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["kills"])
 
@@ -302,3 +303,11 @@ def train_detector(data: Path, work_dir: Path, options: list[str]) -> None:
     from maxvit_mm.commands.train import main
 
     main([PICO, "--data", str(data), "--work-dir", str(work_dir), *options])
+
+
+def by_command(command: str, arguments: list[str]) -> None:
+    """`tools/train.py` or `tools/test.py`, as a launcher of several processes starts it."""
+    from importlib import import_module
+
+    Config.pretty_text = PRETTY_TEXT  # of which a checkpoint is made that is tested
+    import_module(f"maxvit_mm.commands.{command}").main([*arguments, "--launcher", "pytorch"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import mmcv
+from mmengine.dist import master_only
 from mmpretrain.engine.hooks import VisualizationHook
 from mmpretrain.registry import HOOKS
 
@@ -25,6 +26,7 @@ class TitledClassesHook(VisualizationHook):
         super().__init__(*arguments, **named)
         self.name_of = PictureNames()
 
+    @master_only  # two processes could call two images by one name
     def _draw_samples(
         self, batch_idx: int, data_batch: Any, data_samples: Sequence[Any], step: int = 0
     ) -> None:

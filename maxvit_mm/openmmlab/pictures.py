@@ -12,6 +12,7 @@ import torch
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.visualization import DetLocalVisualizer
 from mmdet.visualization.palette import get_palette
+from mmengine.dist import master_only
 from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.runner import Runner
 
@@ -39,6 +40,7 @@ class TitledPicturesHook(DetVisualizationHook):
             for sample in outputs:
                 self.draw_sample(sample, folder)
 
+    @master_only  # has the picture, and writes it
     def draw_sample(self, sample: Any, folder: Path | None = None, step: int = 0) -> None:
         """Draw one image, into a folder, or to where the visualizer keeps its pictures."""
         name = self.name_of(sample.img_path)
@@ -66,6 +68,7 @@ class TitledVisualizer(DetLocalVisualizer):
         if not self.holds:
             super().add_image(name, image, step)
 
+    @master_only
     def add_datasample(
         self,
         name: str,

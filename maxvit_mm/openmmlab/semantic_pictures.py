@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import mmcv
 import numpy as np
+from mmengine.dist import master_only
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, VISUALIZERS
@@ -32,6 +33,7 @@ class TitledMapsHook(SegVisualizationHook):
         self.test_out_dir = test_out_dir
         self.name_of = PictureNames()
 
+    @master_only  # has the picture, and writes it
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Sequence[Any], mode: str = "val"
     ) -> None:
@@ -64,6 +66,7 @@ class TitledMapsVisualizer(SegLocalVisualizer):
         else:
             super().add_image(name, image, step)
 
+    @master_only
     def add_datasample(
         self,
         name: str,
