@@ -13,8 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which `full_of_nan` asks of a GPU's products
-CACHE = tempfile.mkdtemp(prefix="maxvit_mm-tests-")
-os.environ["XDG_CACHE_HOME"] = CACHE  # not the developer's own
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="maxvit_mm-tests-")  # not the developer's own
 
 import torch
 
@@ -79,7 +78,7 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(CACHE, ignore_errors=True)
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
