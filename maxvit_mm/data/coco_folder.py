@@ -15,7 +15,7 @@ from .coco_boxes import box_remarks, other_reading, outside_boxes
 from .coco_entries import Coco, class_problems, entry_problems, load, remarks, with_images
 from .coco_geometry import area_remarks, mask_problems
 from .folder import DataError, chosen_labels, counts_of, unusable
-from .image_sentences import image_problems, image_remarks
+from .image_sentences import image_problems, image_remarks, shared_images
 from .images_on_disk import Decoder, Seen, look_at_all, stamps
 from .left_out import Filter, empty_images, left_out, nothing_left, sort_out
 from .listing import class_table
@@ -134,7 +134,9 @@ def inspect(
         raise unusable(root, problems)
     labels = classes[names[0]]
     splits = {name: check.split(labels) for name, check in checked.items()}
-    return CocoFolder(root, splits, tuple(labels), tuple(n for c in checked.values() for n in c.notes))
+    notes = [note for check in checked.values() for note in check.notes]
+    notes += shared_images({name: check.digests() for name, check in checked.items()})
+    return CocoFolder(root, splits, tuple(labels), tuple(notes))
 
 
 def find_annotations(root: Path, name: str) -> Path | None:
@@ -174,6 +176,7 @@ class Check:
         self.classes: list[str] = []
         self.folder, self.images, self.left, self.most = root, 0, 0, 0
         self.tally: dict[str, int] = {}  # instances of each class
+        self.seen: dict[str, Seen] = {}  # each image that could be looked at
         memory: Memory[Seen] = Memory(file, name, masks, *decoder, only)
         if not self.remembered(memory):
             found = load(self.where, file, self.problems, self.notes)
@@ -188,7 +191,8 @@ class Check:
         names = list(memory.content["images"])
         self.folder = self.image_folder(names)
         now = stamps(self.folder, names)
-        if len(memory.images(self.folder, self.decoder, now)) < len(names):
+        self.seen = memory.images(self.folder, self.decoder, now)
+        if len(self.seen) < len(names):
             return False
         vars(self).update(findings)
         return True
@@ -198,7 +202,7 @@ class Check:
         names = [image["file_name"] for image in coco["images"]]
         self.folder = self.image_folder(names)
         now = stamps(self.folder, names)
-        seen = memory.images(self.folder, self.decoder, now)
+        self.seen = seen = memory.images(self.folder, self.decoder, now)
         seen |= look_at_all(self.folder, [name for name in now if name not in seen], self.decoder)
         self.problems += entry_problems(self.where, coco, incomplete)
         self.problems += image_problems(self.where, self.folder, coco["images"], seen, self.tried)
@@ -230,6 +234,11 @@ class Check:
         self.tally = {category["name"]: tally[category["id"]] for category in coco["categories"]}
         self.images, self.left = len(coco["images"]), len(boxed) - len(kept)
         self.most = max(Counter(image["id"] for _, image in kept).values(), default=0)
+
+    def digests(self) -> dict[str, str]:
+        """Of each image that could be read, by its path below the root, what its bytes come to."""
+        below = self.folder.relative_to(self.root)
+        return {(below / name).as_posix(): seen.digest for name, seen in self.seen.items() if seen.digest}
 
     def image_folder(self, names: list[str]) -> Path:
         folder, self.tried = find_images(self.root, self.name, names, self.file.parent)

@@ -107,13 +107,13 @@ def inspect_labels(
         legend = by_number({value for check in looked_at.values() for value in check.tally}, problems)
     checked = {name: check for name, check in looked_at.items() if name in names}
     problems += [problem for check in checked.values() for problem in check.problems(legend)]
-    problems += shared_images({name: check.digests(root) for name, check in checked.items()})
     if legend is not None and len(legend.names) == 1:
         problems.append(alone(legend))
     if problems or legend is None:
         raise unusable(root, problems)
     splits = {name: check.split(legend) for name, check in checked.items()}
     notes = [note for name, check in checked.items() for note in check.notes(legend, splits[name])]
+    notes += shared_images({name: check.digests(root) for name, check in checked.items()})
     return LabelFolder(root, splits, legend, (*about(legend, splits), *notes))
 
 

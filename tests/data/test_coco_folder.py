@@ -1,6 +1,7 @@
 """Folders that must pass, and folders that must not, each with one thing wrong."""
 
 import json
+from zlib import crc32
 
 import mmcv
 import numpy as np
@@ -30,13 +31,13 @@ def coco(prefix="a"):
 
 
 def write(root, file, folder, content):
-    """The annotation file and, as black images, those it lists."""
+    """The annotation file and the images that it lists, each of a colour of its own."""
     (root / file).parent.mkdir(parents=True, exist_ok=True)
     (root / file).write_text(json.dumps(content))
     for image in content["images"]:
         path = root / folder / image["file_name"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (48, 32)).save(path)
+        Image.new("RGB", (48, 32), tuple(crc32(image["file_name"].encode()).to_bytes(4, "big")[1:])).save(path)
 
 
 def folder(root, train=None, val=None):
@@ -320,6 +321,14 @@ def test_a_detector_without_masks_takes_unsound_masks_with_a_note(tmp_path):
     found = inspect(folder(tmp_path, train=content), masks=False)
     assert any("reaches outside their image (1): 1" in note for note in found.notes)
     assert not any("no segmentation" in note for note in found.notes)
+
+
+def test_an_image_of_the_training_among_those_of_the_validation_is_noted_at_every_look(tmp_path):
+    root = folder(tmp_path)
+    (root / "val2017/v2.jpg").write_bytes((root / "train2017/t1.jpg").read_bytes())
+    said = "train and val: images in both, the same byte by byte: scores would say little; remove one of each "
+    for _ in range(2):  # the second finds what the first remembered
+        assert said + "(1): train2017/t1.jpg = val2017/v2.jpg" in inspect(root, masks=True).notes
 
 
 def change(content, **values):

@@ -253,21 +253,21 @@ def test_everything_that_is_wrong_is_in_one_message(tmp_path):
 
 
 @pytest.mark.parametrize("places", [("images/{}", "labels/{}"), ("{}", "{}_labels")])
-def test_an_image_of_the_training_among_those_of_the_validation_is_refused(tmp_path, places):
+def test_an_image_of_the_training_among_those_of_the_validation_is_noted(tmp_path, places):
     fill(tmp_path, places=places)
     (train, _), (val, _) = ([place.format(split) for place in places] for split in ("train", "val"))
     (tmp_path / val / "0.jpg").write_bytes((tmp_path / train / "1.jpg").read_bytes())
     assert (
         "train and val: images in both, the same byte by byte: scores would say little; remove one of each "
-        f"(1): {train}/1.jpg = {val}/0.jpg" in refusal(tmp_path)
-    )
+        f"(1): {train}/1.jpg = {val}/0.jpg"
+    ) in inspect_labels(tmp_path).notes
     assert inspect_labels(tmp_path, ["val"]).splits["val"].images == 1
 
 
-def test_a_name_that_two_lists_have_is_refused(voc):
+def test_a_name_that_two_lists_have_is_noted(voc):
     (voc / "ImageSets/Segmentation/val.txt").write_text("2007_000033\n2007_000032\n")
-    said = refusal(voc, own=dict(enumerate("abcd")))
-    assert "remove one of each (1): JPEGImages/2007_000032.jpg = JPEGImages/2007_000032.jpg" in said
+    notes = "\n".join(inspect_labels(voc, own=dict(enumerate("abcd"))).notes)
+    assert "remove one of each (1): JPEGImages/2007_000032.jpg = JPEGImages/2007_000032.jpg" in notes
 
 
 def test_a_palette_that_was_turned_to_grey_is_not_taken_for_numbers(tmp_path):
