@@ -37,7 +37,8 @@ def write(root, file, folder, content):
     for image in content["images"]:
         path = root / folder / image["file_name"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (48, 32), tuple(crc32(image["file_name"].encode()).to_bytes(4, "big")[1:])).save(path)
+        red, green, blue, _ = crc32(image["file_name"].encode()).to_bytes(4, "big")
+        Image.new("RGB", (48, 32), (red, green, blue)).save(path)
 
 
 def folder(root, train=None, val=None):
@@ -326,9 +327,9 @@ def test_a_detector_without_masks_takes_unsound_masks_with_a_note(tmp_path):
 def test_an_image_of_the_training_among_those_of_the_validation_is_noted_at_every_look(tmp_path):
     root = folder(tmp_path)
     (root / "val2017/v2.jpg").write_bytes((root / "train2017/t1.jpg").read_bytes())
-    said = "train and val: images in both, the same byte by byte: scores would say little; remove one of each "
+    said = "train and val: images in both, the same byte by byte: scores would say little; remove one of each"
     for _ in range(2):  # the second finds what the first remembered
-        assert said + "(1): train2017/t1.jpg = val2017/v2.jpg" in inspect(root, masks=True).notes
+        assert f"{said} (1): train2017/t1.jpg = val2017/v2.jpg" in inspect(root, masks=True).notes
 
 
 def change(content, **values):
