@@ -31,7 +31,7 @@ def forward(
     pad: tuple[int, int],
     tanh: bool,
 ) -> tuple[Tensor, Tensor]:
-    """See `narrow.norm_gelu_depthwise`. x: channels-last in memory."""
+    """See `narrow.run`. x: channels-last in memory."""
     b, c, height, width = x.shape
     down, across = -(-height // stride), -(-width // stride)
     shape = b, c, down, across
