@@ -30,7 +30,6 @@ HALVES = ("mbconv", MBConv), ("block_attention", AttentionAndFFN), ("grid_attent
 PRECISIONS = torch.float16, torch.bfloat16, torch.float32
 STRIDES = (1, 1), (2, 2)
 LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
-MOST_IN_A_GRID = 65535  # programs along the second or third axis of a grid, by CUDA
 LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
@@ -44,17 +43,13 @@ def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
     return (
-        not_computed(x)
-        or too_large(x)
-        or layer.answer(of_narrow)
-        or layer.answer(no_kernels, x.device.type, x.device.index)
+        not_computed(x) or layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
     )
 
 
 def narrow_training(layer: MBConv, x: Tensor) -> str | None:
     return (
         not_computed(x)
-        or too_large(x)
         or layer.answer(of_narrow_training, torch.compiler.is_compiling())
         or layer.answer(no_kernels, x.device.type, x.device.index)
     )
@@ -90,15 +85,6 @@ def of_block(layer: MaxViTBlock) -> str | None:
 def not_computed(x: Tensor) -> str | None:
     precision = precision_of(x)
     return None if precision in PRECISIONS else f"its kernel does not compute in {precision}"
-
-
-def too_large(x: Tensor) -> str | None:
-    """Of a map [b, c, height, width], whose rows a grid has in strips of four along its second axis."""
-    if len(x) > MOST_IN_A_GRID or len(x) * x.shape[2] > 4 * MOST_IN_A_GRID:
-        return (
-            f"its kernel is for at most {MOST_IN_A_GRID} images and {4 * MOST_IN_A_GRID} rows of all of them"
-        )
-    return None
 
 
 def other_strides(layer: MBConv) -> str | None:
