@@ -54,7 +54,7 @@ def estimated_launches(run: Run) -> Mapping[str, int]:
 
     counted: Counter[str] = Counter()
 
-    def tell(kernel: Any) -> None:
+    def tell(kernel: Any, _: tuple[int, ...]) -> None:
         counted[f"{kernel.fn.__module__.rpartition('.')[2]}.{kernel.fn.__name__}"] += 1
 
     with gpus_rows_on_cpus(), not_run(tell), Counting(counted):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Whose `forward`, of classes of theirs alone, is known to do what the weights say.
 KNOWN = {
     each.forward
@@ -17,7 +15,7 @@ KNOWN = {
     )
 }
 THEIRS = ("torch.", "mmengine.")  # mmengine has a SyncBN made into a BatchNorm
-METHODS = ("forward", "narrow", "attend")  # what twins stand in for, or call
+METHODS = frozenset(("forward", "narrow", "attend"))  # what twins stand in for, or call
 WEIGHTS = {nn.Parameter, Tensor, type(None)}
 OURS = __name__.rpartition(".")[0] + "."
 _written: dict[type[nn.Module], list[Any]] = {}  # the methods of our classes, as they are written
@@ -35,20 +33,27 @@ def methods(kind: type[nn.Module]) -> list[Any]:
 
 
 def touched_inside(layer: nn.Module, names: tuple[str, ...]) -> str | None:
-    """The first of a layer's inner modules, with all in them, that has been touched, and how."""
+    """The first of a layer's inner modules, with all in them, that has been touched, and how.
+
+    It is asked at each call of a layer. So modules are taken from the dictionaries that hold them.
+    """
     for name in names:
-        inner = layer.get_submodule(name)
-        if any(map(touched, each_in(inner))):  # names are slow to make: only where they are asked for
+        inner: Any = layer
+        for part in name.split("."):
+            inner = inner._modules[part]
+        if is_touched_within(inner):  # names are slow to make: only where they are asked for
             return next(f"{n} {how}" for n, m in inner.named_modules(prefix=name) if (how := touched(m)))
     return None
 
 
-def each_in(module: nn.Module) -> Iterator[nn.Module]:
-    """A module and all in it."""
-    yield module
-    for child in module._modules.values():
-        if child is not None:
-            yield from each_in(child)
+def is_touched_within(module: nn.Module) -> bool:
+    """Whether a module or one in it has been touched."""
+    if touched(module) is not None:
+        return True
+    for child in module._modules.values():  # noqa: SIM110  # a generator takes longer
+        if child is not None and is_touched_within(child):
+            return True
+    return False
 
 
 def touched(module: nn.Module) -> str | None:
@@ -57,7 +62,12 @@ def touched(module: nn.Module) -> str | None:
     Calling it then does something that a twin, which reads the weights, would leave out.
     """
     own = module.__dict__
-    if any(map(own.get, HOOKS)):
+    if (
+        own.get("_forward_hooks")
+        or own.get("_forward_pre_hooks")
+        or own.get("_backward_hooks")
+        or own.get("_backward_pre_hooks")
+    ):
         return "has a hook"
     kind = type(module)
     if kind in _written:
@@ -65,7 +75,7 @@ def touched(module: nn.Module) -> str | None:
             return f"is of class {kind.__name__}, which has been given another method"
     elif kind.forward not in KNOWN or not kind.__module__.startswith(THEIRS):
         return f"is of class {kind.__name__}"
-    if any(name in own for name in METHODS):
+    if not METHODS.isdisjoint(own):
         return "has a method of its own"
     if "parametrizations" in own["_modules"]:
         return "is parametrised"

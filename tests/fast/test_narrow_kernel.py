@@ -145,14 +145,6 @@ def test_it_says_what_it_is_not_for(of_kernels, reason):
     assert reason in why_not(row, layer, x.to(layer.shrink.weight.dtype))
 
 
-@pytest.mark.parametrize("size", [(65536, 1), (3, 100000)])
-def test_it_is_not_for_more_than_a_grid_holds(of_kernels, size):
-    layer, row = layer_of(1).to(of_kernels), ROW._replace(devices=(of_kernels.type,))
-    x = torch.empty(1, 64, 1, 1, device=of_kernels).expand(size[0], 64, size[1], 1)
-    assert "at most 65535 images and 262140 rows" in why_not(row, layer, x)
-    assert why_not(row, layer, x[:1, :, :1000]) is None
-
-
 def test_no_map_on_a_cpu_goes_there():
     layer, x, chosen = layer_of(1), a_map(1, 3, 3, device="cpu"), []
     with torch.no_grad(), listening(chosen.append):

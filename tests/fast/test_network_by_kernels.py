@@ -5,10 +5,12 @@ import copy
 import pytest
 import torch
 from conftest import randomise
+from torch._dynamo import lookup_backend
 
 from maxvit_mm.fast import report
 from maxvit_mm.fast.gpu import attention, narrow
 from maxvit_mm.network import Trunk, deploy, find_variant
+from maxvit_mm.network.trunk import MaxViTBlock
 from maxvit_mm.network.twins import TWINS, TwinError, listening, plain, set_implementation
 
 pytestmark = pytest.mark.usefixtures("in_full_fp32")
@@ -92,3 +94,72 @@ def test_a_report_says_why_a_kernel_does_not_run_and_what_does(by_gpus_rows, mon
         set_implementation(network, "cuda")
         with pytest.raises(TwinError, match=r"cannot run MaxViTBlock\.forward: its kernel needs Triton"):
             network(images)
+
+
+@pytest.fixture
+def graphs():
+    """The operators of ours in each graph that a compiler is given, and the backend that notes them."""
+    torch._dynamo.reset()
+    found = []
+
+    def backend(module, inputs):
+        ours = [str(node.target) for node in module.graph.nodes if "maxvit_mm" in str(node.target)]
+        found.append(sorted(name.split(".")[1] for name in ours))
+        return lookup_backend("aot_eager")(module, inputs)
+
+    yield found, backend
+    torch._dynamo.reset()
+
+
+def test_compilers_take_a_block_with_its_kernels_as_one_graph_for_maps_of_all_sizes(by_gpus_rows, graphs):
+    found, backend = graphs
+    block = randomise(MaxViTBlock(32, 32, 2, 7, 0.0)).eval().to(by_gpus_rows)
+    compiled, of_first = torch.compile(block, backend=backend, fullgraph=True, dynamic=True), None
+    with torch.no_grad():
+        for size in ((2, 5, 6), (3, 4, 8)):
+            x = torch.randn(size[0], 32, *size[1:], device=by_gpus_rows)
+            torch.testing.assert_close(compiled(x, (7, 7)), block(x, (7, 7)))
+            of_first = of_first or len(
+                found
+            )  # PyTorch may start again with numbers that it takes for constants
+    assert len(found) == of_first
+    assert found[-1] == ["gate", "norm_gelu_depthwise", *["partition_attention"] * 2, *["sum_and_norm"] * 4]
+
+
+def step(run, block, x):
+    """What comes out, all gradients and all statistics; branches are dropped as the seed has it."""
+    torch.manual_seed(3)
+    leaf = x.detach().clone().requires_grad_()
+    out = run(leaf, (7, 7))
+    (out * torch.linspace(-1, 1, out.numel()).to(out).view(out.shape)).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in block.named_parameters()}
+    return {"out": out.detach(), "x": leaf.grad, **gradients, **dict(block.named_buffers())}
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["statistics of the batch", "frozen statistics"])
+def test_compilers_take_a_step_with_its_kernels_as_one_graph_for_maps_of_all_sizes(
+    by_gpus_rows, graphs, frozen
+):
+    found, backend = graphs
+    block = randomise(MaxViTBlock(32, 32, 1, 7, 0.5)).train().to(by_gpus_rows)
+    for norm in (block.mbconv.norm1, block.mbconv.norm2):
+        norm.train(not frozen)
+    other = copy.deepcopy(block)
+    compiled, of_first = torch.compile(other, backend=backend, fullgraph=True, dynamic=True), None
+    for size in ((2, 4, 3), (3, 5, 2)):
+        x = torch.randn(size[0], 32, *size[1:], device=by_gpus_rows)
+        expected = step(block, block, x)
+        for name, one in step(compiled, other, x).items():
+            torch.testing.assert_close(one, expected[name], rtol=1e-4, atol=1e-4, msg=name)
+        block.zero_grad()
+        other.zero_grad()
+        of_first = of_first or len(found)
+    assert len(found) == of_first
+    ours = (
+        *["ffn"] * 2,
+        "narrow_training",
+        *["partition_attention"] * 2,
+        *["sum_and_norm"] * 4,
+        "sum_with_dropped",
+    )
+    assert found[-1] == list(ours)

@@ -127,6 +127,14 @@ def test_a_mean_far_from_0_costs_no_digits(of_kernels):
     assert (found - expected).abs().max() <= 1e-3 * expected.abs().max()
 
 
+def test_the_norm_is_of_the_sum_as_it_is_rounded_which_the_way_back_normalises_again(of_kernels):
+    x, branch, drop, norm, _ = given(2, 3, 5, 64, device=of_kernels)
+    with torch.no_grad():
+        total, out = block.add_and_norm((1000 + x).half(), branch.half(), drop, norm.half())
+        expected = copy.deepcopy(norm).double()(total.double())
+    assert (out - expected).abs().max() <= 3e-3 * expected.abs().max()
+
+
 def test_a_block_drops_the_branches_that_the_plain_network_drops(of_kernels):
     layer = randomise(MaxViTBlock(32, 32, 1, 7, 0.5)).train().to(of_kernels)
     set_implementation(layer, "plain")

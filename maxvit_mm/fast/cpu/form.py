@@ -35,41 +35,45 @@ def other_stem(layer: Stem) -> str | None:
 
 def other_narrow(layer: MBConv) -> str | None:
     """Of what `MBConv.narrow` calls, but for the norms."""
-    se, depthwise = layer.se, layer.depthwise
+    inner: Any = layer._modules  # it is asked at each call: attributes of modules take longer
+    se = inner["se"]
     return (
-        other("act", layer.act, nn.GELU)
-        or other_depthwise(depthwise)
+        other("act", inner["act"], nn.GELU)
+        or other_depthwise(inner["depthwise"])
         or other("se", se, SqueezeExcitation)
-        or first_of(
-            other_1x1(name, each)
-            for name, each in (("se.reduce", se.reduce), ("se.expand", se.expand), ("shrink", layer.shrink))
-        )
+        or other_1x1("se.reduce", se._modules["reduce"])
+        or other_1x1("se.expand", se._modules["expand"])
+        or other_1x1("shrink", inner["shrink"])
     )
 
 
 def other_mbconv(layer: MBConv) -> str | None:
     """Of all, but for the norms."""
-    pool, shortcut = layer.pool, layer.shortcut
+    inner: Any = layer._modules
+    pool, shortcut = inner["pool"], inner["shortcut"]
     is_pool = type(pool) is nn.AvgPool2d and any(has(pool, **fields) for fields in POOLS)
-    strides = layer.depthwise.stride == ((2, 2) if is_pool else (1, 1))
+    strides = inner["depthwise"].stride == ((2, 2) if is_pool else (1, 1))
     if not strides or not (is_pool or type(pool) is nn.Identity):
         return "pool is not that of the stride"
     return (
         other_narrow(layer)
-        or other_1x1("expand", layer.expand, with_bias=layer.deployed)
+        or other_1x1("expand", inner["expand"], with_bias=layer.deployed)
         or (None if type(shortcut) is nn.Identity else other_1x1("shortcut", shortcut))
-        or other("drop_path", layer.drop_path, StochasticDepth)
+        or other("drop_path", inner["drop_path"], StochasticDepth)
     )
 
 
 def other_half(layer: AttentionAndFFN, partition: Partition) -> str | None:
-    attention = layer.attention
+    inner: Any = layer._modules
+    attention = inner["attention"]
     return (
         other("attention", attention, PartitionAttention)
-        or first_of(other_linear(name, getattr(attention, name)) for name in ("qkv", "out"))
-        or first_of(other_layer_norm(name, getattr(layer, name)) for name in ("norm1", "norm2"))
-        or other_ffn(layer.ffn)
-        or other("drop_path", layer.drop_path, StochasticDepth)
+        or other_linear("qkv", attention._modules["qkv"])
+        or other_linear("out", attention._modules["out"])
+        or other_layer_norm("norm1", inner["norm1"])
+        or other_layer_norm("norm2", inner["norm2"])
+        or other_ffn(inner["ffn"])
+        or other("drop_path", inner["drop_path"], StochasticDepth)
         or (None if attention.partition is partition else "attention has another partition")
     )
 
@@ -141,7 +145,10 @@ def without_bias(name: str, module: Any) -> str | None:
 
 
 def has(module: nn.Module, **fields: Any) -> bool:
-    return all(getattr(module, name) == value for name, value in fields.items())
+    for name, value in fields.items():  # noqa: SIM110  # at each call of a layer: a generator takes longer
+        if getattr(module, name) != value:
+            return False
+    return True
 
 
 def first_of(reasons: Iterable[str | None]) -> str | None:

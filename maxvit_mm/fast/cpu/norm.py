@@ -67,7 +67,7 @@ def refuse_one_value(norm: Any, x: Tensor, group: Any) -> None:
         )
 
 
-def count_in(norm: Any, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+def count_in(norm: Any, mean: Tensor, variance: Tensor, count: Tensor | int) -> None:
     """Have the running statistics take their share of a batch's, of so many values a channel."""
     unbiased = variance * (count / (count - 1))
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)

@@ -79,6 +79,10 @@ def lean_stem(layer: Stem, images: Tensor) -> str | None:
 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
+    return of_lean_narrow(layer)
+
+
+def of_lean_narrow(layer: MBConv) -> str | None:
     return other_narrow(layer) or first_of(map(not_lean, (layer.norm1, layer.norm2)))
 
 

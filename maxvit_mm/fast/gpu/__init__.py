@@ -6,9 +6,11 @@ What they take on a GPU has not been measured with this code. In the order to re
     attention        the operator of partition attention, without and with a backward pass
     narrow           the middle of an MBConv at inference
     narrow_training  the same with a backward pass to come
+    narrow_step      what both of its ways compute
     norm             its BatchNorms at their statistics
     ffn              the FFN
     block            a block's sums, with the LayerNorms behind them
+    operators        how compilers see these, and how they are called without one
     launch, kernels  what it starts, and with which grids and tiles
     reasons          what keeps the kernels from running
 """
@@ -33,11 +35,11 @@ ON_GPUS["PartitionAttention.attend"].insert(
 )
 ON_GPUS["MBConv.narrow"][:0] = [
     Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer),
-    Twin("cuda", CUDA, False, True, MIDDLE, reasons.narrow_training, narrow_training.train),
+    Twin("cuda", CUDA, True, True, MIDDLE, reasons.narrow_training, narrow_training.train),
 ]
 ON_GPUS["FFN.forward"][:0] = [
     Twin("cuda", CUDA, False, False, FFN, other_ffn, ffn.infer),
-    Twin("cuda", CUDA, False, True, FFN, reasons.ffn, ffn.train),
+    Twin("cuda", CUDA, True, True, FFN, reasons.ffn, ffn.train),
 ]
-ON_GPUS["MaxViTBlock.forward"] = [Twin("cuda", CUDA, False, None, block.INSIDE, reasons.block, block.block)]
+ON_GPUS["MaxViTBlock.forward"] = [Twin("cuda", CUDA, True, None, block.INSIDE, reasons.block, block.block)]
 ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", CUDA, True, None, (), other_depthwise, depthwise)]

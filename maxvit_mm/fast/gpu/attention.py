@@ -6,7 +6,7 @@ operator and its backward pass are each one to compilers, for images of all size
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from ...network.attention import PartitionAttention
 from ...network.partition import Grid
 from ...network.relative_bias import resize_table
+from .operators import WayBack, operator
 from .tiles import is_small
 
 
@@ -24,10 +25,7 @@ def attend(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> Ten
     return partition_attention(qkv, table, layer.partition is Grid, size)[0]
 
 
-@torch.library.custom_op("maxvit_mm::partition_attention", mutates_args=())
-def partition_attention(
-    qkv: Tensor, table: Tensor, is_grid: bool, size: Sequence[int]
-) -> tuple[Tensor, Tensor]:
+def run(qkv: Tensor, table: Tensor, is_grid: bool, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Attention of a map, and what its backward pass needs beside, which depends on the size of the groups.
 
     Args:
@@ -40,14 +38,12 @@ def partition_attention(
     return forward(qkv.contiguous(), table.contiguous(), is_grid, *size)
 
 
-@partition_attention.register_fake
-def _(qkv: Tensor, table: Tensor, is_grid: bool, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+def fake(qkv: Tensor, table: Tensor, is_grid: bool, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     lse = table.new_empty(0 if is_small(*size) else (*qkv.shape[:3], len(table)))
     return qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3), lse
 
 
-@torch.library.custom_op("maxvit_mm::partition_attention_backward", mutates_args=())
-def partition_attention_backward(
+def run_back(
     of_out: Tensor, qkv: Tensor, table: Tensor, kept: Sequence[Tensor], is_grid: bool, of_table: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradients of `qkv` and, if `of_table`, of the table; `kept` is what came out, of large groups."""
@@ -57,8 +53,7 @@ def partition_attention_backward(
     return backward(*given, kept, is_grid, of_table)
 
 
-@partition_attention_backward.register_fake
-def _(
+def fake_back(
     of_out: Tensor, qkv: Tensor, table: Tensor, kept: Sequence[Tensor], is_grid: bool, of_table: bool
 ) -> tuple[Tensor, Tensor]:
     return qkv.new_empty(qkv.shape), table.new_empty(table.shape if of_table else 0)
@@ -70,13 +65,15 @@ def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(qkv, table, *(() if is_small(*size) else output))
 
 
-def back(ctx: Any, of_out: Tensor | None, _: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+def back(
+    run: Callable[..., Any], ctx: Any, of_out: Tensor | None, _: Any
+) -> tuple[Tensor | None, Tensor | None, None, None]:
     if of_out is None:
         return None, None, None, None
     qkv, table, *kept = ctx.saved_tensors
     wanted = ctx.needs_input_grad[1]
-    of_qkv, of_table = partition_attention_backward(of_out, qkv, table, kept, ctx.is_grid, wanted)
+    of_qkv, of_table = run(of_out, qkv, table, kept, ctx.is_grid, wanted)
     return of_qkv, of_table if wanted else None, None, None
 
 
-partition_attention.register_autograd(back, setup_context=keep)
+partition_attention = operator("partition_attention", run, fake, WayBack(keep, run_back, fake_back, back))

@@ -7,6 +7,7 @@ the way back. All else is the layers' own, which choose for themselves how they 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from ...network.stochastic_depth import StochasticDepth
 from ...network.trunk import MaxViTBlock
-from ..cpu.lean import backward_pass
 from ..precision import autocast_dtype
+from .operators import WayBack, operator
 
 HALVES = "block_attention", "grid_attention"
 INSIDE = (
@@ -40,19 +41,14 @@ def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> Tensor:
 
 def add_and_norm(x: Tensor, branch: Tensor, drop: StochasticDepth, norm: Any) -> tuple[Tensor, Tensor]:
     """`x + drop(branch)`, [b, height, width, c], and the LayerNorm of it in what the next product takes."""
-    from .launch.residual import forward
-
-    x, branch, kept = x.contiguous(), branch.contiguous(), left_by(drop, branch)
     dtype = autocast_dtype(x.device.type) or torch.promote_types(x.dtype, branch.dtype)
-    if torch.is_grad_enabled():
-        return _AddAndNorm.apply(x, branch, norm.weight, norm.bias, *kept, norm.eps, dtype)
-    return forward(x, branch, *kept, (norm.weight, norm.bias, norm.eps), dtype)
+    return sum_and_norm(x, branch, norm.weight, norm.bias, *left_by(drop, branch), norm.eps, dtype)
 
 
 def add(x: Tensor, branch: Tensor, drop: StochasticDepth) -> Tensor:
     """`x + drop(branch)`."""
     keep, factor = left_by(drop, branch)
-    return x + branch if keep is None else _Add.apply(x.contiguous(), branch.contiguous(), keep, factor)
+    return x + branch if keep is None else sum_with_dropped(x, branch, keep, factor)
 
 
 def left_by(drop: StochasticDepth, branch: Tensor) -> tuple[Tensor | None, float]:
@@ -63,50 +59,110 @@ def left_by(drop: StochasticDepth, branch: Tensor) -> tuple[Tensor | None, float
     return branch.new_empty(len(branch)).bernoulli_(share), 1 / share
 
 
-class _AddAndNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        branch: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        keep: Tensor | None,
-        factor: float,
-        eps: float,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        from .launch.residual import forward
+def run(
+    x: Tensor,
+    branch: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    keep: Tensor | None,
+    factor: float,
+    eps: float,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """The sum of `x` and `branch`, of which `keep` and `factor` leave something, and its norm in `dtype`."""
+    from .launch.residual import forward
 
-        total, out = forward(x, branch, keep, factor, (weight, bias, eps), dtype)
-        ctx.save_for_backward(total, weight, keep)
-        ctx.rest = factor, eps
-        return total, out
-
-    @staticmethod
-    @backward_pass
-    def backward(ctx: Any, of_total: Tensor, of_out: Tensor) -> tuple:
-        from .launch.residual import backward
-
-        (total, weight, keep), (factor, eps) = ctx.saved_tensors, ctx.rest
-        gradients = of_total.contiguous(), of_out.contiguous()
-        of_x, of_branch, (of_weight, of_bias) = backward(*gradients, total, keep, factor, weight, eps)
-        return of_x, of_branch, of_weight, of_bias, None, None, None, None
+    return forward(x.contiguous(), branch.contiguous(), keep, factor, (weight, bias, eps), dtype)
 
 
-class _Add(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, branch: Tensor, keep: Tensor, factor: float) -> Tensor:
-        from .launch.residual import forward
+def fake(
+    x: Tensor,
+    branch: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    keep: Tensor | None,
+    factor: float,
+    eps: float,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    total = torch.promote_types(x.dtype, branch.dtype)
+    return x.new_empty(x.shape, dtype=total), x.new_empty(x.shape, dtype=dtype)
 
-        ctx.save_for_backward(keep)
-        ctx.factor = factor
-        return forward(x, branch, keep, factor, None, x.dtype)[0]
 
-    @staticmethod
-    @backward_pass
-    def backward(ctx: Any, of_total: Tensor) -> tuple:
-        from .launch.residual import scaled
+def run_back(
+    of_out: Tensor,
+    of_total: Tensor,
+    total: Tensor,
+    weight: Tensor,
+    keep: Tensor | None,
+    factor: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of both summands, the second empty where it is the first; of weight and bias, [2, c]."""
+    from .launch.residual import backward
 
-        (keep,) = ctx.saved_tensors
-        return of_total, scaled(of_total.contiguous(), keep, ctx.factor), None, None
+    gradients = of_total.contiguous(), of_out.contiguous()
+    of_x, of_branch, of_norm = backward(*gradients, total, keep, factor, weight, eps)
+    return of_x, of_x.new_empty(0) if keep is None else of_branch, of_norm
+
+
+def fake_back(
+    of_out: Tensor,
+    of_total: Tensor,
+    total: Tensor,
+    weight: Tensor,
+    keep: Tensor | None,
+    factor: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    of_branch = total.new_empty(0 if keep is None else total.shape)
+    return torch.empty_like(total), of_branch, weight.new_empty(2, len(weight), dtype=torch.float32)
+
+
+def keep_sum(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    _, _, weight, _, keep, *ctx.rest, _ = inputs
+    ctx.save_for_backward(output[0], weight, keep)
+
+
+def back(run: Callable[..., Any], ctx: Any, of_total: Tensor, of_out: Tensor) -> tuple:
+    total, weight, keep = ctx.saved_tensors
+    of_x, of_branch, of_norm = run(of_out, of_total, total, weight, keep, *ctx.rest)
+    return of_x, of_x if keep is None else of_branch, *of_norm.unbind(), None, None, None, None
+
+
+def run_dropped(x: Tensor, branch: Tensor, keep: Tensor, factor: float) -> Tensor:
+    from .launch.residual import forward
+
+    return forward(x.contiguous(), branch.contiguous(), keep, factor, None, x.dtype)[0]
+
+
+def fake_dropped(x: Tensor, branch: Tensor, keep: Tensor, factor: float) -> Tensor:
+    return x.new_empty(x.shape, dtype=torch.promote_types(x.dtype, branch.dtype))
+
+
+def run_back_to_dropped(of_total: Tensor, keep: Tensor, factor: float) -> Tensor:
+    from .launch.residual import scaled
+
+    return scaled(of_total.contiguous(), keep, factor)
+
+
+def fake_back_to_dropped(of_total: Tensor, keep: Tensor, factor: float) -> Tensor:
+    return of_total.new_empty(of_total.shape)
+
+
+def keep_dropped(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    _, _, keep, ctx.factor = inputs
+    ctx.save_for_backward(keep)
+
+
+def back_to_dropped(run: Callable[..., Any], ctx: Any, of_total: Tensor) -> tuple:
+    return of_total, run(of_total, *ctx.saved_tensors, ctx.factor), None, None
+
+
+sum_and_norm = operator("sum_and_norm", run, fake, WayBack(keep_sum, run_back, fake_back, back))
+sum_with_dropped = operator(
+    "sum_with_dropped",
+    run_dropped,
+    fake_dropped,
+    WayBack(keep_dropped, run_back_to_dropped, fake_back_to_dropped, back_to_dropped),
+)

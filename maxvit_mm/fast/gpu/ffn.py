@@ -9,14 +9,15 @@ the reads of the products behind.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ...network.attention import FFN, without_autocast
-from ..cpu.lean import backward_pass
 from ..precision import in_precision
+from .operators import WayBack, operator
 
 aten = torch.ops.aten
 
@@ -42,35 +43,96 @@ def train(layer: FFN, x: Tensor) -> Tensor:
     first, gelu, second = cast("Any", layer)
     weights = first.weight, first.bias, second.weight, second.bias
     with without_autocast(x):
-        return _FFN.apply(*in_precision(x), *weights, gelu.approximate)
+        return trained(*in_precision(x), *weights, gelu.approximate)[0]
 
 
-class _FFN(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
-    ) -> Tensor:
-        tokens = x.flatten(0, -2)
-        # Cast in here, so that gradients that are summed in fp32 need no cast, nor lose anything to one.
-        weight1, bias1, weight2, bias2 = (each.to(x.dtype) for each in (weight1, bias1, weight2, bias2))
-        z = torch.addmm(bias1, tokens, weight1.t())
-        hidden = aten.gelu(z, approximate=gelu)
-        ctx.save_for_backward(tokens, z, weight1, weight2)
-        ctx.gelu = gelu
-        return torch.addmm(bias2, hidden, weight2.t()).view(*x.shape[:-1], len(bias2))
+def run(
+    x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What comes out, what the GELU is of, and both weights as they were multiplied, where they were cast.
 
-    @staticmethod
-    @backward_pass
-    def backward(ctx: Any, gradient: Tensor) -> tuple:
-        from .launch.ffn import through_gelu
+    They are cast in here, so that gradients that are summed in fp32 need no cast, nor lose anything to one.
+    """
+    cast1, bias1, cast2, bias2 = (each.to(x.dtype) for each in (weight1, bias1, weight2, bias2))
+    z = torch.addmm(bias1, x.flatten(0, -2), cast1.t())
+    hidden = aten.gelu(z, approximate=gelu)
+    out = torch.addmm(bias2, hidden, cast2.t()).view(*x.shape[:-1], len(bias2))
+    pairs = (cast1, weight1), (cast2, weight2)
+    kept1, kept2 = (z.new_empty(0) if cast is as_is else cast for cast, as_is in pairs)
+    return out, z, kept1, kept2
 
-        tokens, z, weight1, weight2 = ctx.saved_tensors
-        of_out = gradient.flatten(0, -2)
-        of_z = of_out @ weight2
-        hidden, of_bias1 = through_gelu(z, of_z, ctx.gelu == "tanh")
-        wanted = ctx.needs_input_grad
-        of_x = (of_z @ weight1).view(*gradient.shape[:-1], tokens.shape[1]) if wanted[0] else None
-        of_weight1 = of_z.t() @ tokens if wanted[1] else None
-        of_weight2 = of_out.t() @ hidden if wanted[3] else None
-        of_bias2 = of_out.sum(0, dtype=torch.float32) if wanted[4] else None
-        return of_x, of_weight1, of_bias1, of_weight2, of_bias2, None
+
+def fake(
+    x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    z = x.new_empty(x.numel() // x.shape[-1], len(weight1))
+    weights = weight1, weight2
+    kept1, kept2 = (x.new_empty(0 if each.dtype == x.dtype else each.shape) for each in weights)
+    return x.new_empty(*x.shape[:-1], len(weight2)), z, kept1, kept2
+
+
+def run_back(
+    of_out: Tensor,
+    x: Tensor,
+    z: Tensor,
+    weight1: Tensor,
+    weight2: Tensor,
+    gelu: str,
+    of_x: bool,
+    of_rest: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of all that `run` takes, in order.
+
+    Args:
+        of_x, of_rest: whether those of `x`, both weights and the last bias are wanted, else without numbers.
+    """
+    from .launch.ffn import through_gelu
+
+    of_out, tokens = of_out.flatten(0, -2), x.flatten(0, -2)
+    of_z = of_out @ weight2
+    hidden, of_bias1 = through_gelu(z, of_z, gelu == "tanh")
+    return (
+        (of_z @ weight1).view(x.shape) if of_x else z.new_empty(0),
+        of_z.t() @ tokens if of_rest[0] else z.new_empty(0),
+        of_bias1,
+        of_out.t() @ hidden if of_rest[1] else z.new_empty(0),
+        of_out.sum(0, dtype=torch.float32) if of_rest[2] else z.new_empty(0, dtype=torch.float32),
+    )
+
+
+def fake_back(
+    of_out: Tensor,
+    x: Tensor,
+    z: Tensor,
+    weight1: Tensor,
+    weight2: Tensor,
+    gelu: str,
+    of_x: bool,
+    of_rest: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return (
+        x.new_empty(x.shape if of_x else 0),
+        x.new_empty(weight1.shape if of_rest[0] else 0),
+        x.new_empty(len(weight1), dtype=torch.float32),
+        x.new_empty(weight2.shape if of_rest[1] else 0),
+        x.new_empty(len(weight2) if of_rest[2] else 0, dtype=torch.float32),
+    )
+
+
+def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)  # what is kept has none, and zeros would be written for it
+    x, weight1, _, weight2, _, ctx.gelu = inputs
+    _, z, *casts = output
+    weights = zip((weight1, weight2), casts, strict=True)
+    ctx.save_for_backward(x, z, *(as_is if as_is.dtype == x.dtype else cast for as_is, cast in weights))
+
+
+def back(run: Callable[..., Any], ctx: Any, of_out: Tensor | None, *_: Any) -> tuple:
+    if of_out is None:
+        return (None,) * 6
+    wanted = ctx.needs_input_grad
+    found = run(of_out, *ctx.saved_tensors, ctx.gelu, wanted[0], [wanted[1], *wanted[3:5]])
+    return *(each if want else None for each, want in zip(found, wanted, strict=False)), None
+
+
+trained = operator("ffn", run, fake, WayBack(keep, run_back, fake_back, back))

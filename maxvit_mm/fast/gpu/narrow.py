@@ -18,6 +18,7 @@ from ...network.attention import without_autocast
 from ...network.mbconv import MBConv, SqueezeExcitation
 from ..cpu.narrow import as_tokens
 from ..precision import in_precision
+from .operators import operator
 
 
 def infer(layer: MBConv, x: Tensor) -> Tensor:
@@ -72,8 +73,7 @@ def eps_of(norm: nn.Module) -> float:
     return float(getattr(norm, "eps", 0.0))
 
 
-@torch.library.custom_op("maxvit_mm::norm_gelu_depthwise", mutates_args=())
-def norm_gelu_depthwise(
+def run(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -102,8 +102,7 @@ def norm_gelu_depthwise(
     return forward(x, weight.contiguous(), bias, norm1, norm2, (eps1, eps2), stride, (above, left), tanh)
 
 
-@norm_gelu_depthwise.register_fake
-def _(
+def fake(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -122,8 +121,7 @@ def _(
     return out, x.new_empty(b, c, dtype=torch.float32)
 
 
-@torch.library.custom_op("maxvit_mm::gate", mutates_args=())
-def gate(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+def run_gate(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     """The factors of a squeeze-excitation's gate, [b, c] in `dtype`, from the sums over so many places.
 
     Args:
@@ -134,6 +132,9 @@ def gate(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtyp
     return gate(sums, places, of_gate, dtype)[0]
 
 
-@gate.register_fake
-def _(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+def fake_gate(sums: Tensor, places: int, of_gate: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     return sums.new_empty(sums.shape, dtype=dtype)
+
+
+norm_gelu_depthwise = operator("norm_gelu_depthwise", run, fake)
+gate = operator("gate", run_gate, fake_gate)

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +21,15 @@ from ...network.touched import touched
 from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import first_of, other, other_ffn, other_layer_norm, other_narrow
-from ..cpu.reasons import narrow as lean_narrow
-from ..cpu.reasons import unfoldable
+from ..cpu.form import other, other_ffn, other_layer_norm, other_narrow
+from ..cpu.norm import group_of
+from ..cpu.reasons import of_lean_narrow, unfoldable
 from ..precision import precision_of
 
+HALVES = ("mbconv", MBConv), ("block_attention", AttentionAndFFN), ("grid_attention", AttentionAndFFN)
 PRECISIONS = torch.float16, torch.bfloat16, torch.float32
 STRIDES = (1, 1), (2, 2)
 LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
-MOST_IN_A_GRID = 65535  # programs along the second or third axis of a grid, by CUDA
 LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
@@ -42,22 +43,22 @@ def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
     return (
-        not_computed(x)
-        or too_large(x)
-        or layer.answer(of_narrow)
-        or layer.answer(no_kernels, x.device.type, x.device.index)
+        not_computed(x) or layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
     )
 
 
 def narrow_training(layer: MBConv, x: Tensor) -> str | None:
-    reason = not_computed(x) or too_large(x) or lean_narrow(layer, x) or other_strides(layer)
-    if reason is None and layer.depthwise.bias is not None:
-        reason = "its kernel is for a depthwise convolution without a bias"
-    return reason or layer.answer(no_kernels, x.device.type, x.device.index)
+    return (
+        not_computed(x)
+        or layer.answer(of_narrow_training, torch.compiler.is_compiling())
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
 
 
 def ffn(layer: FFN, x: Tensor) -> str | None:
-    return not_computed(x) or other_ffn(layer) or layer.answer(no_kernels, x.device.type, x.device.index)
+    return (
+        not_computed(x) or layer.answer(other_ffn) or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
 
 
 def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
@@ -68,14 +69,14 @@ def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
 
 def of_block(layer: MaxViTBlock) -> str | None:
     """Of the layers between which it adds and normalises, whose methods it does not call, and their norms."""
-    kinds = dict(mbconv=MBConv, block_attention=AttentionAndFFN, grid_attention=AttentionAndFFN)
-    for name, kind in kinds.items():
-        half = getattr(layer, name)
-        reason = other(name, half, kind) or other(f"{name}.drop_path", half.drop_path, StochasticDepth)
+    for name, kind in HALVES:
+        half: Any = layer._modules[name]  # it is asked at each call: attributes of modules take longer
+        inner = half._modules
+        reason = other(name, half, kind) or other(f"{name}.drop_path", inner["drop_path"], StochasticDepth)
         if reason is None and (how := touched(half)):
             reason = f"{name} {how}"
         if reason is None and kind is AttentionAndFFN:
-            reason = first_of(other_layer_norm(each, getattr(half, each)) for each in ("norm1", "norm2"))
+            reason = other_layer_norm("norm1", inner["norm1"]) or other_layer_norm("norm2", inner["norm2"])
         if reason is not None:
             return reason
     return None
@@ -86,15 +87,6 @@ def not_computed(x: Tensor) -> str | None:
     return None if precision in PRECISIONS else f"its kernel does not compute in {precision}"
 
 
-def too_large(x: Tensor) -> str | None:
-    """Of a map [b, c, height, width], whose rows a grid has in strips of four along its second axis."""
-    if len(x) > MOST_IN_A_GRID or len(x) * x.shape[2] > 4 * MOST_IN_A_GRID:
-        return (
-            f"its kernel is for at most {MOST_IN_A_GRID} images and {4 * MOST_IN_A_GRID} rows of all of them"
-        )
-    return None
-
-
 def other_strides(layer: MBConv) -> str | None:
     if layer.depthwise.stride not in STRIDES:
         return "its kernel is for strides of 1 and of 2"
@@ -102,11 +94,20 @@ def other_strides(layer: MBConv) -> str | None:
 
 
 def of_narrow(layer: MBConv) -> str | None:
-    folded = [isinstance(norm, nn.Identity) for norm in (layer.norm1, layer.norm2)]
-    if folded[0] != folded[1]:
+    norm1, norm2 = layer.norm1, layer.norm2
+    if isinstance(norm1, nn.Identity) != isinstance(norm2, nn.Identity):
         return "one of its norms has been folded, the other has not"
-    norms = unfoldable(layer, layer.norm1) or unfoldable(layer, layer.norm2)
+    norms = unfoldable(layer, norm1) or unfoldable(layer, norm2)
     return other_narrow(layer) or other_strides(layer) or norms
+
+
+def of_narrow_training(layer: MBConv, compiles: bool) -> str | None:
+    reason = of_lean_narrow(layer) or other_strides(layer)
+    if reason is None and layer.depthwise.bias is not None:
+        reason = "its kernel is for a depthwise convolution without a bias"
+    if reason is None and compiles and (group_of(layer.norm1) or group_of(layer.norm2)) is not None:
+        reason = "to compilers it is an operator of one process"
+    return reason
 
 
 def no_kernels(_: Layer, device: str, index: int | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .statistics import store_moments, vector
+from .statistics import of_program, store_moments, vector
 
 # Twice sqrt(2 / pi), by log2(e), with the sign of what exp2 is to be taken of; and that times 0.044715.
 GELU_A = tl.constexpr(-2.302208198144325)
@@ -84,8 +84,8 @@ def forward(
     and the shift, `weight1` and `bias1`; `sums` are partial statistics of `out`, [tiles, walks, 3, channels].
     """
     READ: tl.constexpr = STRIDE * (ROWS - 1) + 3  # rows of the map
-    strip = tl.program_id(1) * STRIPS + tl.arange(0, STRIPS)
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    c, number = of_program(channels, CHANNELS)
+    strip = number * STRIPS + tl.arange(0, STRIPS)
     known = c < channels
     inside = (strip < strips)[:, None] & known[None, :]
     image = (strip // strips_an_image).to(tl.int64)
@@ -110,7 +110,7 @@ def forward(
     for _ in tl.static_range(ROWS):
         nothing = nothing + (tl.zeros((STRIPS, CHANNELS), tl.float32),)
 
-    start = tl.program_id(2) * columns
+    start = tl.program_id(1) * columns
     stop = tl.minimum(start + columns, width_out)
     at = start * STRIDE - left
     total = tl.zeros((STRIPS, CHANNELS), tl.float32)
@@ -151,10 +151,10 @@ def forward(
                 squares += tl.where(there, value * value, 0.0)
             total += tl.where(there, value, 0.0)
     if WHOLE:
-        walk = strip * tl.num_programs(2) + tl.program_id(2)
+        walk = strip * tl.num_programs(1) + tl.program_id(1)
         tl.store(sums + walk.to(tl.int64)[:, None] * channels + c[None, :], total, mask=inside)
     else:
         rows = tl.minimum(height_out - row_out, ROWS) * (stop - start)
         counts = tl.where(inside, rows.to(tl.float32), 0.0)
-        row = tl.program_id(1) * tl.num_programs(2) + tl.program_id(2)
+        row = number * tl.num_programs(1) + tl.program_id(1)
         store_moments(sums, row, c, known, channels, counts, pivot, total, squares)

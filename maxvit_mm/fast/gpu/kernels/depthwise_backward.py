@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from .gate import gelu_and_slope
-from .statistics import vector
+from .statistics import of_program, vector
 
 SIZES = (
     *("strips", "strips_an_image", "height", "width", "height_out", "width_out", "columns", "above", "left"),
@@ -54,8 +54,8 @@ def backward(
     """
     READ: tl.constexpr = ROWS + 2 if STRIDE == 1 else ROWS + 1  # rows of z
     WRITTEN: tl.constexpr = STRIDE * ROWS
-    strip = tl.program_id(1) * STRIPS + tl.arange(0, STRIPS)
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    c, number = of_program(channels, CHANNELS)
+    strip = number * STRIPS + tl.arange(0, STRIPS)
     known = c < channels
     inside = (strip < strips)[:, None] & known[None, :]
     image = (strip // strips_an_image).to(tl.int64)
@@ -88,7 +88,7 @@ def backward(
     total = tl.zeros((STRIPS, CHANNELS), tl.float32)
     deviations = tl.zeros((STRIPS, CHANNELS), tl.float32)
 
-    start = tl.program_id(2) * columns
+    start = tl.program_id(1) * columns
     stop = tl.minimum(start + columns, width if STRIDE == 1 else (width + left + 1) // 2)
     before = of_convolved(
         of_y, z, row_out, start - 1, inside, height_out, width_out, channels,
@@ -137,7 +137,7 @@ def backward(
                 deviations += gradient * (value - mean1)
         before = here if STRIDE == 1 else after
         here = after
-    at = (tl.program_id(1) * tl.num_programs(2) + tl.program_id(2)).to(tl.int64) * 11 * channels
+    at = (number * tl.num_programs(1) + tl.program_id(1)).to(tl.int64) * 11 * channels
     for t in tl.static_range(9):
         tl.store(sums + at + t * channels + c, tl.sum(of_taps[t], 0), mask=known)
     tl.store(sums + at + 9 * channels + c, tl.sum(total, 0), mask=known)

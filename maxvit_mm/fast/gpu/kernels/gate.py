@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from .depthwise import GELU_A, GELU_B, HALF_ROOT, gelu
-from .statistics import vector
+from .statistics import of_program, vector
 
 ROOT_2_PI = tl.constexpr(0.3989422804014327)  # 1 / sqrt(2 pi)
 LN2 = tl.constexpr(0.6931471805599453)
@@ -34,13 +34,14 @@ def sum_of_gelu(
     TANH: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """sums: [b, shares, channels], of `h` over so many places of an image."""
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    c, number = of_program(channels, CHANNELS)
     known = c < channels
-    image = tl.program_id(2)
+    an_image = tl.cdiv(places, share)
+    image = number // an_image
     z += image.to(tl.int64) * places * channels + c[None, :]
     scale = vector(scale, c, known)
     shift = vector(shift, c, known)
-    start = tl.program_id(1) * share
+    start = number % an_image * share
     stop = tl.minimum(start + share, places)
     total = tl.zeros((PLACES, CHANNELS), tl.float32)
     for first in range(start, stop, PLACES):
@@ -48,16 +49,15 @@ def sum_of_gelu(
         there = (place < stop) & known[None, :]
         value = tl.load(z + place.to(tl.int64) * channels, mask=there, other=0.0).to(tl.float32)
         total += tl.where(there, gelu(value * scale + shift, TANH), 0.0)
-    at = (image * tl.num_programs(1) + tl.program_id(1)).to(tl.int64) * channels
+    at = number.to(tl.int64) * channels
     tl.store(sums + at + c, tl.sum(total, 0), mask=known)
 
 
 @triton.jit
 def tile_of(channels, PLACES: tl.constexpr, CHANNELS: tl.constexpr):
     """Channels and places of a program, of which those beside each other have the same places."""
-    tiles = tl.cdiv(channels, CHANNELS)
-    c = tl.program_id(0) % tiles * CHANNELS + tl.arange(0, CHANNELS)
-    return c, (tl.program_id(0) // tiles * PLACES + tl.arange(0, PLACES))[:, None]
+    c, number = of_program(channels, CHANNELS)
+    return c, (number * PLACES + tl.arange(0, PLACES))[:, None]
 
 
 @triton.jit(do_not_specialize=("places",))
@@ -65,9 +65,11 @@ def gated(
     z, scale, shift, factor, y, places, channels,
     TANH: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    c, place = tile_of(channels, PLACES, CHANNELS)
+    c, number = of_program(channels, CHANNELS)
     known = c < channels
-    image = tl.program_id(1).to(tl.int64)
+    an_image = tl.cdiv(places, PLACES)
+    image = (number // an_image).to(tl.int64)
+    place = (number % an_image * PLACES + tl.arange(0, PLACES))[:, None]
     there = (place < places) & known[None, :]
     at = (image * places + place) * channels + c[None, :]
     value = tl.load(z + at, mask=there, other=0.0).to(tl.float32)
@@ -87,15 +89,16 @@ def backward(
     derivative of the GELU. The last two are for what the gate's gradient adds to that of `h`. It is the same
     for all places of an image, and known once the first is.
     """
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    c, number = of_program(channels, CHANNELS)
     known = c < channels
-    image = tl.program_id(2)
+    an_image = tl.cdiv(places, share)
+    image = number // an_image
     base = image.to(tl.int64) * places * channels + c[None, :]
     mean = vector(mean, c, known)
     scale = vector(scale, c, known)
     shift = vector(shift, c, known)
     factor = vector(factor + image.to(tl.int64) * channels, c, known)
-    start = tl.program_id(1) * share
+    start = number % an_image * share
     stop = tl.minimum(start + share, places)
     nothing = tl.zeros((PLACES, CHANNELS), tl.float32)
     by_gate, by_shift, by_scale, slopes, deviations = nothing, nothing, nothing, nothing, nothing
@@ -113,7 +116,7 @@ def backward(
         by_scale += gradient * slope * (value - mean)
         slopes += slope
         deviations += slope * (value - mean)
-    sums += (image * tl.num_programs(1) + tl.program_id(1)).to(tl.int64) * 5 * channels + c
+    sums += number.to(tl.int64) * 5 * channels + c
     tl.store(sums, tl.sum(by_gate, 0), mask=known)
     tl.store(sums + channels, tl.sum(by_shift, 0), mask=known)
     tl.store(sums + 2 * channels, tl.sum(by_scale, 0), mask=known)

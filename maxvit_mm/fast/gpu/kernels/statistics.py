@@ -24,6 +24,16 @@ def vector(pointer, c, known):
 
 
 @triton.jit
+def of_program(channels, CHANNELS: tl.constexpr):
+    """A program's channels, and its number among those that have the same.
+
+    Along the first axis of a grid, which alone holds more than 65535.
+    """
+    tiles = tl.cdiv(channels, CHANNELS)
+    return tl.program_id(0) % tiles * CHANNELS + tl.arange(0, CHANNELS), tl.program_id(0) // tiles
+
+
+@triton.jit
 def together(counts, means, squares):
     """How many values lanes have together, their mean, and the sum of their squared distances from it.
 

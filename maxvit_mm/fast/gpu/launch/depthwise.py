@@ -31,7 +31,7 @@ def forward(
     pad: tuple[int, int],
     tanh: bool,
 ) -> tuple[Tensor, Tensor]:
-    """See `narrow.norm_gelu_depthwise`. x: channels-last in memory."""
+    """See `narrow.run`. x: channels-last in memory."""
     b, c, height, width = x.shape
     down, across = -(-height // stride), -(-width // stride)
     shape = b, c, down, across
@@ -40,8 +40,8 @@ def forward(
         return out, x.new_empty(b, c, dtype=torch.float32)
     options = OPTIONS[stride]
     an_image = triton.cdiv(down, options["ROWS"])
-    grid = [triton.cdiv(c, options["CHANNELS"]), triton.cdiv(b * an_image, options["STRIPS"])]
-    columns = columns_of_a_walk(across, grid[0] * grid[1], PROGRAMS_AN_SM * processors_of(x))
+    programs = triton.cdiv(c, options["CHANNELS"]) * triton.cdiv(b * an_image, options["STRIPS"])
+    columns = columns_of_a_walk(across, programs, PROGRAMS_AN_SM * processors_of(x))
     walks = triton.cdiv(across, columns)
     sums = x.new_empty(b, an_image * walks, c, dtype=torch.float32)
     first, second = (
@@ -50,7 +50,7 @@ def forward(
     sizes = b * an_image, an_image, height, width, down, across, columns, *pad, c
     given = x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes
     flags = dict(NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride)
-    start(depthwise.forward, (*grid, walks), *given, **flags, **options)
+    start(depthwise.forward, (programs, walks), *given, **flags, **options)
     return out, sums.sum(1)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_told: list[Callable[[Any], None]] = []  # of kernels, which then are not run
+_told: list[Callable[[Any, tuple[int, ...]], None]] = []  # of kernels, which then are not run
 
 
 def start(kernel: Any, grid: tuple[int, ...], x: Tensor, /, *arguments: Any, **options: Any) -> None:
     """Run `kernel` with `x` and the other arguments, on the GPU that has `x`, of several."""
     if _told:
-        _told[-1](kernel)
+        _told[-1](kernel, grid)
     elif x.is_cuda and x.device.index != torch.cuda.current_device():
         with torch.cuda.device(x.device):
             kernel[grid](x, *arguments, **options)
@@ -25,8 +25,8 @@ def start(kernel: Any, grid: tuple[int, ...], x: Tensor, /, *arguments: Any, **o
 
 
 @contextmanager
-def not_run(tell: Callable[[Any], None]) -> Iterator[None]:
-    """Within it, no kernel is run: `tell` is told of each, to count them where there is no GPU."""
+def not_run(tell: Callable[[Any, tuple[int, ...]], None]) -> Iterator[None]:
+    """Within it, no kernel is run: `tell` is told of each and its grid, where there is no GPU."""
     _told.append(tell)
     try:
         yield

@@ -35,22 +35,31 @@ def convolve(x: Tensor, norm: Norm, weight: Tensor, how: Geometry) -> tuple[Tens
     b, c, height, width = x.shape
     down, across = -(-height // how.stride), -(-width // how.stride)
     z = torch.empty((b, c, down, across), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    grid, an_image, columns = walks(x, how.stride, down, across)
+    grid, parts, an_image, columns = walks(x, how.stride, down, across)
     sizes = b * an_image, an_image, height, width, down, across, columns, how.above, how.left, c
-    found = x.new_empty(grid[1] * grid[2], 3, c, dtype=torch.float32)
+    found = x.new_empty(parts, 3, c, dtype=torch.float32)
     given = x, z, found, weight, x, x, x, norm.scale, norm.shift, 0.0, x, x, x, x, 0.0
     flags = dict(NORMED=True, BIASED=False, WHOLE=False, TANH=how.tanh, STRIDE=how.stride)
     start(depthwise.forward, grid, *given, *sizes, **flags, **OPTIONS[how.stride])
     return z, found
 
 
-def walks(x: Tensor, stride: int, rows: int, columns: int) -> tuple[tuple[int, int, int], int, int]:
-    """A grid of programs that walk along so many rows and columns; strips an image, and columns of a walk."""
+class Walks(NamedTuple):
+    grid: tuple[int, int]
+    parts: int  # programs that have the same channels
+    an_image: int  # strips of rows
+    columns: int  # of a walk
+
+
+def walks(x: Tensor, stride: int, rows: int, columns: int) -> Walks:
+    """Programs that walk along so many rows and columns."""
     options = OPTIONS[stride]
     an_image = triton.cdiv(rows, options["ROWS"])
-    tiles = triton.cdiv(x.shape[1], options["CHANNELS"]), triton.cdiv(len(x) * an_image, options["STRIPS"])
-    of_walk = columns_of_a_walk(columns, tiles[0] * tiles[1], PROGRAMS_AN_SM * processors_of(x))
-    return (*tiles, triton.cdiv(columns, of_walk)), an_image, of_walk
+    parts = triton.cdiv(len(x) * an_image, options["STRIPS"])
+    programs = triton.cdiv(x.shape[1], options["CHANNELS"]) * parts
+    of_walk = columns_of_a_walk(columns, programs, PROGRAMS_AN_SM * processors_of(x))
+    along = triton.cdiv(columns, of_walk)
+    return Walks((programs, along), parts * along, an_image, of_walk)
 
 
 def convolve_backward(
@@ -74,9 +83,9 @@ def convolve_backward(
     rows, columns = height, width
     if how.stride == 2:
         rows, columns = -(-(height + how.above) // 2), -(-(width + how.left) // 2)
-    grid, an_image, of_walk = walks(x, how.stride, rows, columns)
+    grid, parts, an_image, of_walk = walks(x, how.stride, rows, columns)
     g = torch.empty_like(x)
-    sums = x.new_empty(grid[1] * grid[2], 11, c, dtype=torch.float32)
+    sums = x.new_empty(parts, 11, c, dtype=torch.float32)
     sizes = b * an_image, an_image, height, width, *z.shape[2:], of_walk, how.above, how.left, c
     norms = norm1.mean, norm1.scale, norm1.shift, norm2.scale, norm2.shift
     given = of_y, z, x, g, sums, weight, *norms, *of_each, *sizes
@@ -87,8 +96,8 @@ def convolve_backward(
 
 def sum_of_gelu(z: Tensor, norm: Norm, tanh: bool) -> Tensor:
     """Of the GELU of what comes out of the second norm, the sum over each image, [b, c]."""
-    b, c, places, (grid, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
-    sums = z.new_empty(b, grid[1], c, dtype=torch.float32)
+    b, c, places, (grid, number, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
+    sums = z.new_empty(b, number, c, dtype=torch.float32)
     start(gate.sum_of_gelu, grid, z, norm.scale, norm.shift, sums, places, share, c, TANH=tanh, **TILE)
     return summed(sums)
 
@@ -96,7 +105,7 @@ def sum_of_gelu(z: Tensor, norm: Norm, tanh: bool) -> Tensor:
 def gated(z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> Tensor:
     """The map that the last convolution reads."""
     y, places = torch.empty_like(z), z.shape[2] * z.shape[3]
-    grid = triton.cdiv(z.shape[1], TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]), len(z)
+    grid = (triton.cdiv(z.shape[1], TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]) * len(z),)
     given = z, norm.scale, norm.shift, factor, y, places, z.shape[1]
     start(gate.gated, grid, *given, TANH=tanh, **TILE)
     return y
@@ -104,8 +113,8 @@ def gated(z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> Tensor:
 
 def gate_backward(of_y: Tensor, z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> tuple[Tensor, Tensor]:
     """The map that the last convolution read, and the sums of `kernels.gate.backward`, [b, 5, c]."""
-    b, c, places, (grid, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
-    y, sums = torch.empty_like(z), z.new_empty(b, grid[1], 5, c, dtype=torch.float32)
+    b, c, places, (grid, number, share) = *z.shape[:2], z.shape[2] * z.shape[3], shares(z)
+    y, sums = torch.empty_like(z), z.new_empty(b, number, 5, c, dtype=torch.float32)
     given = of_y, z, norm.mean, norm.scale, norm.shift, factor, y, sums, places, share, c
     start(gate.backward, grid, *given, TANH=tanh, **TILE)
     return y, summed(sums)
@@ -116,12 +125,13 @@ def summed(sums: Tensor) -> Tensor:
     return sums[:, 0] if sums.shape[1] == 1 else sums.sum(1)
 
 
-def shares(z: Tensor) -> tuple[tuple[int, int, int], int]:
-    """A grid of programs that sum, and the places of an image that each takes."""
+def shares(z: Tensor) -> tuple[tuple[int], int, int]:
+    """A grid of programs that sum, how many an image has of the same channels, and the places of each."""
     tiles, places = triton.cdiv(z.shape[1], TILE["CHANNELS"]), z.shape[2] * z.shape[3]
     wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(z), tiles * len(z))
     share = triton.cdiv(triton.cdiv(places, wanted), TILE["PLACES"]) * TILE["PLACES"]
-    return (tiles, triton.cdiv(places, share), len(z)), share
+    number = triton.cdiv(places, share)
+    return (tiles * number * len(z),), number, share
 
 
 def through_norm(g: Tensor, x: Tensor, scale: Tensor, per_x: Tensor, per_one: Tensor) -> None:

@@ -52,7 +52,8 @@ def at_statistics(
     mean, variance = running or (norm.running_mean, norm.running_var)
     numbers = mean.new_empty(5, len(mean), dtype=torch.float32)
     rows = 0 if found is None else len(found)
-    given = mean, variance, norm.num_batches_tracked, norm.weight, norm.bias
+    batches = norm.num_batches_tracked if counts else numbers  # which is not read then
+    given = mean, variance, batches, norm.weight, norm.bias
     rest = rows, norm.momentum, norm.eps, len(mean)
     flags = dict(OF_BATCH=found is not None, COUNTS=counts)
     grid = (triton.cdiv(len(mean), COMBINED["CHANNELS"]),)
