@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..inference.libraries import need
 from ..weights import CheckpointError
+from .options import add_cfg_options
 from .trained import CHECKPOINT, note_differences, take_words
 
 OLDEST_OPSET, NEWEST_OPSET, OPSET = 18, 23, 18
@@ -62,6 +63,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"the version of ONNX's operators, {OLDEST_OPSET} to {NEWEST_OPSET} ({OPSET})",
     )
     parser.add_argument("--images", nargs="+", default=[], metavar="FILE", help="compare on these images too")
+    add_cfg_options(parser, "model.test_cfg.mode=whole")
     parser.add_argument("--force", action="store_true", help="write over OUT.onnx")
     args = parser.parse_args(argv)
     take_words(args, parser, ", and after it the file to write", most=1)
@@ -73,10 +75,14 @@ def run(args: argparse.Namespace, out: Path) -> None:
     from ..inference.exporting.export import export  # needs MMDetection, which takes seconds
     from ..inference.opening import open_checkpoint
     from ..inference.sources import frames_of, sources_of
+    from ..openmmlab.config_checks import check_options
+    from .launch import with_options
 
     sources = sources_of(args.images)
     opened = open_checkpoint(args.checkpoint, args.config)
     note_differences(opened.differences, "export it")
+    check_options(opened.config, args.cfg_options or {})
+    opened = opened._replace(config=with_options(opened.config, args.cfg_options))
     given = [frame.image for frame in frames_of(sources, opened.decoder)]
     print("writing the graph, which takes a minute or several", flush=True)
     export(opened, out, args.opset, args.backbone, args.fp16, given, print)

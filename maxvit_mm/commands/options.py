@@ -37,17 +37,21 @@ def common_parser(description: str) -> argparse.ArgumentParser:
         metavar="S or WxH",
         help="train and test with images of at most so many pixels: the longer side, or both",
     )
+    add_cfg_options(parser, "optim_wrapper.optimizer.lr=1e-4")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    # torch.distributed.launch passes the rank in this way; torchrun sets the variable itself.
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help='change the config: optim_wrapper.optimizer.lr=1e-4, key="[a,b]"',
+        help=f'change the config: {example}, key="[a,b]"',
     )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    # torch.distributed.launch passes the rank in this way; torchrun sets the variable itself.
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser
 
 
 def training_parser(description: str) -> argparse.ArgumentParser:

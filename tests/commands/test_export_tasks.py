@@ -21,6 +21,7 @@ from maxvit_mm.inference.exporting import export as exporting
 from maxvit_mm.inference.exporting.reading import session_of
 from maxvit_mm.inference.exporting.running import outputs_of
 from maxvit_mm.openmmlab.shipped_configs import find_config
+from maxvit_mm.weights import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 FEW = {**SMALL, "depths": (1, 1, 1, 1)}
@@ -64,6 +65,25 @@ def classifier(tmp_path_factory):
     cfg.model.backbone.update(arch=FEW, out_indices=(0,), partition_size="scaled")
     cfg.model.head.in_channels = 32
     return exported(cfg, tmp_path_factory.mktemp("classifier"), ("ground", "disk", "square"))
+
+
+def test_a_segmenter_that_slides_a_window_is_exported_once_it_sees_images_whole(tmp_path, monkeypatch):
+    cfg = Config.fromfile(find_config("upernet_maxvit_pico_shapes"))
+    cfg.model.backbone.arch = FEW
+    cfg.model.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(32, 32))
+    command = [save(cfg, tmp_path / "small.pth", SHAPES), tmp_path / "small.onnx"]
+    whole = ["--cfg-options", "model.test_cfg.mode=whole"]
+    assert " ".join(whole) in refusal(export, *command)
+    assert "a config has no modal" in refusal(export, *command, "--cfg-options", "modal.test_cfg.mode=whole")
+    taken = []
+
+    def stop(model):
+        taken.append(model.test_cfg.mode)
+        raise CheckpointError("it stops here")
+
+    monkeypatch.setattr("maxvit_mm.inference.exporting.segmenting.SegmenterGraph", stop)
+    assert refusal(export, *command, *whole) == "it stops here"
+    assert taken == ["whole"]
 
 
 def of_many_sizes(shapes):

@@ -107,7 +107,8 @@ def why_not(model: Any) -> str | None:
         return "a head with one output for two classes (out_channels=1)"
     mode = model.test_cfg.get("mode", "whole")
     if mode != "whole":
-        return f"a test by a sliding window (test_cfg.mode={mode!r}; 'whole' sees the image at once)"
+        seen_whole = "--cfg-options model.test_cfg.mode=whole sees the image at once"
+        return f"a test by a sliding window (test_cfg.mode={mode!r}; {seen_whole})"
     for part in model.decode_head.modules():
         scale = part.scale_factor if type(part) is Upsample else None
         if isinstance(scale, tuple) or (scale and scale != int(scale)):
