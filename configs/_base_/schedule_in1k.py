@@ -20,4 +20,4 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warm_up, end=steps, eta_min=1e-5),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4096, base_images=1_281_167)
-averages = dict(momentum=0.0001)
+averages = dict(momentum=0.0001)  # for the custom_hooks: Google's, with a decay of 0.9999

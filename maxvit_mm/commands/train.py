@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
         print(f"checkpoints, curves.png and log are in {cfg.work_dir}")
         pictures = Path(runner.log_dir) / "vis_data/vis_image"
         if pictures.is_dir():
-            print(f"pictures of the validation, truth beside prediction, are in {pictures}")
+            print(f"pictures of the validation, with truth and prediction, are in {pictures}")
     return runner
 
 

@@ -70,7 +70,7 @@ def image_remarks(where: str, seen: Mapping[str, Seen]) -> Iterator[str]:
 
 
 def shared_images(digests: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Images that are in two splits, by their bytes: what was learnt would be what is evaluated.
+    """Images that are in two splits, one file or the same bytes: what was learnt would be what is evaluated.
 
     Args:
         digests: of each image, by split and by path.
@@ -78,9 +78,12 @@ def shared_images(digests: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     paths = {split: {digest: path for path, digest in each.items()} for split, each in digests.items()}
     for one, other in combinations(paths, 2):
         both = paths[one].keys() & paths[other].keys()
-        pairs = sorted(f"{paths[one][digest]} = {paths[other][digest]}" for digest in both)
+        pairs = sorted((paths[one][digest], paths[other][digest]) for digest in both)
+        what = "images in both: scores would say little; take each out of one of the two"
+        yield from sentence(f"{one} and {other}", what, (first for first, second in pairs if first == second))
         what = "images in both, the same byte by byte: scores would say little; remove one of each"
-        yield from sentence(f"{one} and {other}", what, pairs)
+        copies = (f"{first} = {second}" for first, second in pairs if first != second)
+        yield from sentence(f"{one} and {other}", what, copies)
 
 
 def alike_said(where: str, what: str, said: Mapping[str, str]) -> Iterator[str]:

@@ -88,6 +88,10 @@ class Detector(Predictor[sv.Detections]):
         return joined(tiles, found, shape)
 
     def _result(self, sample: Any, tile: Tile) -> sv.Detections:
+        if "pred_panoptic_seg" in sample:
+            raise ValueError(
+                "this is a panoptic network, which is not shown here: tools/test.py --show-dir draws its maps"
+            )
         if "pred_instances" not in sample:
             raise ValueError("this detector finds no instances with boxes, so there is nothing to predict")
         found = sample.pred_instances

@@ -73,11 +73,14 @@ class Segmenter(Predictor[np.ndarray]):
             deploy=deploy,
             most_pixels=most_pixels,
         )
+        self.merges = tta
         self.dtype = dtype_of(len(self.classes.names))
         self.nothing = nothing_in(self.dtype)
 
     def _network(self, views: Sequence[View]) -> list[np.ndarray]:
-        with without("The shape of value will convert from"):  # MMEngine, of merged views, for each size anew
+        if not self.merges:
+            return super()._network(views)
+        with without("The shape of value will convert from"):  # MMEngine, for each size anew
             return super()._network(views)
 
     def _go_together(self, views: Sequence[View]) -> bool:

@@ -13,6 +13,7 @@ FOR_AUTHORS = (
     "``build_loss`` would be deprecated",
     "Default ``avg_non_ignore`` is False",
     "The draw is False",
+    "For binary segmentation, we suggest using",
 )
 
 
@@ -27,7 +28,7 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextmanager
 def without(message: str) -> Iterator[None]:
-    """Within it, no warning that begins so, whatever other threads do with the filters meanwhile.
+    """Within it, no warning that begins so, as far as other threads leave the filters alone.
 
     `catch_warnings` would bring back, at its end, what another thread had for a while: images are decoded in
     one without any warnings, and none would ever be seen again.

@@ -19,6 +19,7 @@ from maxvit_mm.commands.train import main as train
 from maxvit_mm.data.folder import DataError
 from maxvit_mm.data.panoptic_folder import inspect_panoptic
 from maxvit_mm.data.scenes import CLASSES
+from maxvit_mm.inference.detector import Detector
 from maxvit_mm.inference.opening import open_checkpoint
 from maxvit_mm.openmmlab.panoptic_retarget import point_at_panoptic
 
@@ -71,9 +72,11 @@ def test_the_data_train_a_panoptic_network_and_its_quality_is_measured(run, tmp_
     assert (truth != prediction[:, : truth.shape[1]]).any()
 
 
-def test_its_classes_are_things_and_stuff_together(run):
+def test_its_classes_are_things_and_stuff_together_and_no_picture_is_drawn_of_other_images(run):
     opened = open_checkpoint(run / "iter_2.pth")
     assert set(opened.classes.names) == {*CLASSES, "background"}
+    with pytest.raises(ValueError, match="panoptic network, which is not shown here"):
+        list(Detector(checkpoint=opened)(np.zeros((64, 80, 3), np.uint8)))
 
 
 def quality_of_truth(cfg):
