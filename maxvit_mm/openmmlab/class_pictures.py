@@ -24,7 +24,7 @@ class TitledClassesHook(VisualizationHook):
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        self.name_of = PictureNames()
+        self.name_of = PictureNames(folders=1)  # which say a class
 
     @master_only  # two processes could call two images by one name
     def _draw_samples(

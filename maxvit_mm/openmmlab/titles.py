@@ -31,9 +31,14 @@ def draw_with(cfg: Config, stand_ins: Mapping[str, str]) -> None:
 
 
 class PictureNames:
-    """Names of pictures for image files: that of the file, with those of its folders where another has it."""
+    """Names of pictures for image files: that of the file, with those of its folders where another has it.
 
-    def __init__(self) -> None:
+    Args:
+        folders: how many of its folders are named in any case.
+    """
+
+    def __init__(self, folders: int = 0) -> None:
+        self.folders = folders
         self.given: dict[Path, str] = {}
 
     def __call__(self, image: str) -> str:
@@ -42,7 +47,7 @@ class PictureNames:
         if path not in self.given:
             taken = set(self.given.values())
             parts = [*path.parts[:-1], path.stem]
-            names = ["_".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+            names = ["_".join(parts[-count:]) for count in range(1 + self.folders, len(parts) + 1)]
             names += [f"{path.stem}_{number}" for number in range(2, len(taken) + 3)]
             self.given[path] = next(name for name in names if name not in taken)
         return self.given[path]
