@@ -30,3 +30,12 @@ def in_precision(*operands: Tensor | None) -> list[Any]:
     if cast is None:
         return list(operands)
     return [each if each is None or each.dtype == torch.float64 else each.to(cast) for each in operands]
+
+
+def product_in_fp32(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` of matrices, in fp32 where they are in less: sums over all tokens, for a gradient in fp32."""
+    if a.dtype not in (torch.float16, torch.bfloat16):
+        return a @ b
+    if a.is_cuda:
+        return torch.mm(a, b, out_dtype=torch.float32)
+    return a.float() @ b.float()  # on a CPU PyTorch has no such product

@@ -76,8 +76,12 @@ class MBConv(Layer):
         self.drop_path = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.narrow(self.expand(self.pre_norm(x)))
-        return self.shortcut(self.pool(x)) + self.drop_path(branch)
+        return self.shortcut(self.pool(x)) + self.drop_path(self.branch(x))
+
+    @has_fast_twin
+    def branch(self, x: Tensor) -> Tensor:
+        """All that is added to the shortcut."""
+        return self.narrow(self.expand(self.pre_norm(x)))
 
     @has_fast_twin
     def narrow(self, x: Tensor) -> Tensor:

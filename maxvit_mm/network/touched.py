@@ -15,7 +15,7 @@ KNOWN = {
     )
 }
 THEIRS = ("torch.", "mmengine.")  # mmengine has a SyncBN made into a BatchNorm
-METHODS = frozenset(("forward", "narrow", "attend"))  # what twins stand in for, or call
+METHODS = frozenset(("forward", "branch", "narrow", "attend"))  # what twins stand in for, or call
 WEIGHTS = {nn.Parameter, Tensor, type(None)}
 OURS = __name__.rpartition(".")[0] + "."
 _written: dict[type[nn.Module], list[Any]] = {}  # the methods of our classes, as they are written

@@ -20,6 +20,7 @@ from maxvit_mm.fast.gpu.kernels import (
     gate,
     many_tokens,
     of_table,
+    product,
     residual,
     statistics,
 )
@@ -27,6 +28,7 @@ from maxvit_mm.fast.gpu.launch import attention as launch
 from maxvit_mm.fast.gpu.launch import excitation as of_gate
 from maxvit_mm.fast.gpu.launch import ffn as of_ffn
 from maxvit_mm.fast.gpu.launch import narrow as of_training
+from maxvit_mm.fast.gpu.launch import product as of_product
 from maxvit_mm.fast.gpu.launch import residual as of_sums
 from maxvit_mm.fast.gpu.launch import statistics as of_statistics
 from maxvit_mm.fast.gpu.launch.depthwise import OPTIONS as depthwise_options  # noqa: N811
@@ -106,19 +108,18 @@ def narrow_kernels():
         ):
             given = dict(options, **of_norms, STRIDE=stride, TANH="erf" not in kind)
             yield f"depthwise.forward {kind} {stride}", depthwise.forward, given
-        for kind in ("", "frozen ", "erf "):
-            given = dict(options, STRIDE=stride, FROZEN=kind == "frozen ", TANH=kind != "erf ")
+        for kind in ("", "erf "):
+            given = dict(options, STRIDE=stride, TANH=kind != "erf ")
             yield f"depthwise_backward.backward {kind}{stride}", depthwise_backward.backward, given
     for name in ("sum_of_gelu", "gated", "backward"):
         for tanh in (True, False):
             options = dict(of_training.TILE, TANH=tanh)
             yield f"gate.{name}{'' if tanh else ' erf'}", getattr(gate, name), options
-    yield "gate.through_norm", gate.through_norm, dict(of_training.TILE)
 
 
 def small_kernels():
     """Of what is of channels and images alone, of sums with their norms, and of the FFN."""
-    yield "statistics.moments", statistics.moments, dict(of_statistics.TILE)
+    yield "product.statistics", product.statistics, dict(of_product.OF_PRODUCT)
     for of_batch in (True, False):
         options, kind = dict(of_statistics.COMBINED), "" if of_batch else " frozen"
         options |= dict(OF_BATCH=of_batch, COUNTS=True)
@@ -126,6 +127,8 @@ def small_kernels():
         options = dict(of_statistics.OF_NORM, OF_BATCH=of_batch)
         yield f"statistics.of_first_norm{kind}", statistics.of_first_norm, options
         yield f"excitation.back{kind}", excitation.back, dict(of_gate.TILE, OF_BATCH=of_batch)
+        yield f"product.back{kind}", product.back, dict(of_product.BACK, OF_BATCH=of_batch)
+        yield f"product.of_weight{kind}", product.of_weight, dict(of_product.OF_WEIGHT, OF_BATCH=of_batch)
     for name in ("squeeze", "excite", "back_to_squeezed"):
         yield f"excitation.{name}", getattr(excitation, name), dict(of_gate.TILE)
     for width in (64, 512, 1536):

@@ -66,32 +66,6 @@ def found_inputs(factor, mean, r):
     return factor.float(), mean, r
 
 
-@pytest.mark.parametrize("size", [(2, 16, 3, 5), (1, 70, 1, 1), (3, 24, 9, 30), (1, 8, 1, 4)])
-@pytest.mark.parametrize("far", [0.0, 1000.0])
-def test_statistics_of_a_batch_equal_float64s_however_far_the_mean_is(launch, full_of_nan, size, far):
-    x = (far + torch.randn(size, device=launch.device)).contiguous(memory_format=torch.channels_last)
-    norm, truth = (
-        nn.BatchNorm2d(size[1], momentum=0.25).to(launch.device, d) for d in (torch.float32, torch.float64)
-    )
-    for each in (norm, truth):
-        with torch.no_grad():
-            each.weight.copy_(torch.linspace(0.5, 2, size[1]))
-            each.bias.copy_(torch.linspace(-1, 1, size[1]))
-    found = launch.statistics.moments(x)
-    numbers = launch.statistics.Norm(*launch.statistics.at_statistics(norm, found))
-    wide = x.double().permute(1, 0, 2, 3).flatten(1)
-    assert_near(numbers.mean, wide.mean(1), 1e-6)
-    assert_near(numbers.variance + 1e-9, wide.var(1, correction=0) + 1e-9, 1e-4 if far else 1e-5)
-    assert_near(numbers.inverse, (numbers.variance + norm.eps).double().rsqrt())
-    assert_near(numbers.scale, (norm.weight * numbers.inverse).double())
-    assert_near(numbers.shift, (norm.bias - numbers.mean * numbers.scale).double(), 1e-5)
-    if wide.shape[1] > 1:
-        truth(x.double())
-        assert norm.num_batches_tracked.equal(truth.num_batches_tracked)
-        assert_near(norm.running_mean, truth.running_mean, 1e-6)
-        assert_near(norm.running_var, truth.running_var, 1e-4)
-
-
 def test_partial_statistics_of_many_rows_are_put_together(launch, full_of_nan):
     rows, channels = 150, 20
     parts = [far + torch.randn(1 + far % 4, channels, device=launch.device) for far in range(rows)]

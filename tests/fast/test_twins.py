@@ -43,11 +43,11 @@ CASES = {
     ],
     "MBConv.narrow": lambda: [
         (MBConv(32, 32, stride, 0.0, convention=convention), [(x,) for x in maps(128)])
-        for stride, convention in (
-            (1, find_convention("official")),
-            (2, find_convention("official")),
-            (2, TORCHVISION),
-        )
+        for stride, convention in ((1, OFFICIAL), (2, OFFICIAL), (2, TORCHVISION))
+    ],
+    "MBConv.branch": lambda: [
+        (MBConv(24, 32, stride, 0.0, convention=convention), [(x,) for x in maps(24)])
+        for stride, convention in ((1, OFFICIAL), (2, OFFICIAL), (2, TORCHVISION))
     ],
     "PartitionAttention.attend": lambda: [
         (
@@ -74,6 +74,7 @@ INSIDE = {
         *("mbconv.drop_path", "block_attention.norm1", "block_attention.norm2", "block_attention.drop_path"),
         *("grid_attention.norm1", "grid_attention.norm2", "grid_attention.drop_path"),
     },
+    ("MBConv.branch", True): {"expand", "norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", False): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("PartitionAttention.attend", False): set(),

@@ -5,8 +5,8 @@ What they take on a GPU has not been measured with this code. In the order to re
 
     attention        the operator of partition attention, without and with a backward pass
     narrow           the middle of an MBConv at inference
-    narrow_training  the same with a backward pass to come
-    narrow_step      what both of its ways compute
+    branch           a whole branch of an MBConv with a backward pass to come
+    branch_step      what both of its ways compute
     norm             its BatchNorms at their statistics
     ffn              the FFN
     block            a block's sums, with the LayerNorms behind them
@@ -20,7 +20,7 @@ from ..cpu import FFN, MIDDLE, ON_CPUS
 from ..cpu.reasons import depthwise as other_depthwise
 from ..cpu.reasons import ffn as other_ffn
 from ..depthwise import depthwise
-from . import attention, block, ffn, narrow, narrow_training, reasons
+from . import attention, block, branch, ffn, narrow, reasons
 
 CUDA = ("cuda",)
 
@@ -33,10 +33,8 @@ ON_GPUS = {
 ON_GPUS["PartitionAttention.attend"].insert(
     0, Twin("cuda", CUDA, True, None, (), reasons.attention, attention.attend)
 )
-ON_GPUS["MBConv.narrow"][:0] = [
-    Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer),
-    Twin("cuda", CUDA, True, True, MIDDLE, reasons.narrow_training, narrow_training.train),
-]
+ON_GPUS["MBConv.branch"] = [Twin("cuda", CUDA, True, True, ("expand", *MIDDLE), reasons.branch, branch.train)]
+ON_GPUS["MBConv.narrow"].insert(0, Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer))
 ON_GPUS["FFN.forward"][:0] = [
     Twin("cuda", CUDA, False, False, FFN, other_ffn, ffn.infer),
     Twin("cuda", CUDA, True, True, FFN, reasons.ffn, ffn.train),

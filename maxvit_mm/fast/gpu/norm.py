@@ -35,20 +35,17 @@ class Tensors(NamedTuple):
     num_batches_tracked: Tensor | None = None
 
 
-def at_statistics(
-    norm: Any, x: Tensor, found: Tensor | None = None, counts: bool = True
-) -> tuple[Tensor, Source]:
+def at_statistics(norm: Any, x: Tensor, found: Tensor | None, counts: bool = True) -> tuple[Tensor, Source]:
     """The numbers of a norm of `x`, [5, c], as `launch.statistics.Norm` has them.
 
     Args:
-        found: the partial statistics of `x`, where a kernel brought them; else the map is read for them.
+        found: partial statistics of `x`; of running ones none are needed.
         counts: whether the running statistics take their share.
     """
     if not norm.training:
         return launch.at_statistics(norm, None), Source(False, norm.eps)
     group = group_of(norm)
     refuse_one_value(norm, x, group)
-    found = launch.moments(x) if found is None else found
     numbers = launch.at_statistics(norm, found, counts=counts and group is None)
     if group is None:
         return numbers, Source(True, norm.eps)

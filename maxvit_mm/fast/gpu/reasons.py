@@ -21,7 +21,7 @@ from ...network.touched import touched
 from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import other, other_ffn, other_layer_norm, other_narrow
+from ..cpu.form import other, other_1x1, other_ffn, other_layer_norm, other_narrow
 from ..cpu.norm import group_of
 from ..cpu.reasons import of_lean_narrow, unfoldable
 from ..precision import precision_of
@@ -47,10 +47,10 @@ def narrow(layer: MBConv, x: Tensor) -> str | None:
     )
 
 
-def narrow_training(layer: MBConv, x: Tensor) -> str | None:
+def branch(layer: MBConv, x: Tensor) -> str | None:
     return (
         not_computed(x)
-        or layer.answer(of_narrow_training, torch.compiler.is_compiling())
+        or layer.answer(of_branch, torch.compiler.is_compiling())
         or layer.answer(no_kernels, x.device.type, x.device.index)
     )
 
@@ -101,8 +101,9 @@ def of_narrow(layer: MBConv) -> str | None:
     return other_narrow(layer) or other_strides(layer) or norms
 
 
-def of_narrow_training(layer: MBConv, compiles: bool) -> str | None:
-    reason = of_lean_narrow(layer) or other_strides(layer)
+def of_branch(layer: MBConv, compiles: bool) -> str | None:
+    expand = layer._modules["expand"]
+    reason = other_1x1("expand", expand, with_bias=False) or of_lean_narrow(layer) or other_strides(layer)
     if reason is None and layer.depthwise.bias is not None:
         reason = "its kernel is for a depthwise convolution without a bias"
     if reason is None and compiles and (group_of(layer.norm1) or group_of(layer.norm2)) is not None:

@@ -7,6 +7,8 @@ In the order to read them:
     many_tokens         attention in larger groups, some keys after others
     of_table            the gradient of the bias' table
     depthwise           the middle of an MBConv or, in training, its first half
+    statistics          BatchNorm's statistics, put together from parts
+    product             the same behind a product, from what is multiplied
     gate                the other half, around the gate
     depthwise_backward  the way back through the first half
 """

@@ -40,7 +40,7 @@ def of_convolved(
 def backward(
     of_y, z, x, g, sums, weight, mean1, scale1, shift1, scale2, shift2, factor, constant, per_z, per_one,
     strips, strips_an_image, height, width, height_out, width_out, columns, above, left, channels,
-    FROZEN: tl.constexpr, TANH: tl.constexpr, STRIDE: tl.constexpr,
+    TANH: tl.constexpr, STRIDE: tl.constexpr,
     ROWS: tl.constexpr, STRIPS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """A program writes `STRIDE * ROWS` rows of `g` a strip, and `STRIDE` columns a step of its walk.
@@ -49,8 +49,6 @@ def backward(
         factor, constant: [b, channels]; the gradient of `z` is
             `(factor * of_y + constant) * gelu'(scale2 * z + shift2) + per_z * z + per_one`.
         sums: [tiles, walks, 11, channels], of the nine taps' gradients, of `g` and of `g * (x - mean1)`.
-        FROZEN: whether the statistics of the first norm are constants: `scale1 * g` is written then, the
-            gradient of `x`.
     """
     READ: tl.constexpr = ROWS + 2 if STRIDE == 1 else ROWS + 1  # rows of z
     WRITTEN: tl.constexpr = STRIDE * ROWS
@@ -128,11 +126,10 @@ def backward(
                             grown = grown + (of_taps[3 * i + j],)
                 of_taps = grown
                 gradient = of_a * slope
-                stored = (gradient * scale1 if FROZEN else gradient).to(g.dtype.element_ty)
+                stored = gradient.to(g.dtype.element_ty)
                 tl.store(g + place, stored, mask=there)
-                if not FROZEN:  # whose means are to cancel
-                    gradient = stored.to(tl.float32)
-                gradient = tl.where(there, gradient, 0.0)
+                # Sums are of the gradient as it is rounded: its means are to cancel.
+                gradient = tl.where(there, stored.to(tl.float32), 0.0)
                 total += gradient
                 deviations += gradient * (value - mean1)
         before = here if STRIDE == 1 else after

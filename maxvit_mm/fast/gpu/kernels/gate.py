@@ -53,13 +53,6 @@ def sum_of_gelu(
     tl.store(sums + at + c, tl.sum(total, 0), mask=known)
 
 
-@triton.jit
-def tile_of(channels, PLACES: tl.constexpr, CHANNELS: tl.constexpr):
-    """Channels and places of a program, of which those beside each other have the same places."""
-    c, number = of_program(channels, CHANNELS)
-    return c, (number * PLACES + tl.arange(0, PLACES))[:, None]
-
-
 @triton.jit(do_not_specialize=("places",))
 def gated(
     z, scale, shift, factor, y, places, channels,
@@ -122,18 +115,3 @@ def backward(
     tl.store(sums + 2 * channels, tl.sum(by_scale, 0), mask=known)
     tl.store(sums + 3 * channels, tl.sum(slopes, 0), mask=known)
     tl.store(sums + 4 * channels, tl.sum(deviations, 0), mask=known)
-
-
-@triton.jit(do_not_specialize=("places",))
-def through_norm(
-    g, x, scale, per_x, per_one, places, channels, PLACES: tl.constexpr, CHANNELS: tl.constexpr
-):  # fmt: skip
-    """`g`, the gradient of what a norm returned, becomes that of `x`: `scale * g + per_x * x + per_one`."""
-    c, place = tile_of(channels, PLACES, CHANNELS)
-    known = c < channels
-    there = (place < places) & known[None, :]
-    at = place.to(tl.int64) * channels + c[None, :]
-    gradient = tl.load(g + at, mask=there, other=0.0).to(tl.float32) * vector(scale, c, known)
-    value = tl.load(x + at, mask=there, other=0.0).to(tl.float32)
-    gradient += value * vector(per_x, c, known) + vector(per_one, c, known)
-    tl.store(g + at, gradient.to(g.dtype.element_ty), mask=there)

@@ -56,28 +56,6 @@ def store_moments(found, row, c, known, channels, counts, pivots, total, squares
     tl.store(found + 2 * channels, spread, mask=known)
 
 
-@triton.jit(do_not_specialize=("tokens", "share"))
-def moments(x, found, tokens, share, channels, PLACES: tl.constexpr, CHANNELS: tl.constexpr):
-    """Of a map [tokens, channels], a row for each share of its tokens; one pass over the map."""
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
-    known = c < channels
-    start = tl.program_id(1).to(tl.int64) * share
-    stop = tl.minimum(start + share, tokens)
-    pivot = tl.load(x + start * channels + c, mask=known, other=0.0).to(tl.float32)[None, :]
-    counts = tl.zeros((PLACES, CHANNELS), tl.float32)
-    total = tl.zeros((PLACES, CHANNELS), tl.float32)
-    squares = tl.zeros((PLACES, CHANNELS), tl.float32)
-    for first in range(start, stop, PLACES):
-        place = (first + tl.arange(0, PLACES))[:, None]
-        there = (place < stop) & known[None, :]
-        value = tl.load(x + place.to(tl.int64) * channels + c[None, :], mask=there, other=0.0).to(tl.float32)
-        distance = tl.where(there, value - pivot, 0.0)
-        counts += there.to(tl.float32)
-        total += distance
-        squares += distance * distance
-    store_moments(found, tl.program_id(1), c, known, channels, counts, pivot, total, squares)
-
-
 @triton.jit(do_not_specialize=("rows", "momentum", "eps"))
 def at_statistics(
     found, running_mean, running_variance, batches, weight, bias,

@@ -71,12 +71,10 @@ def convolve_backward(
     norm2: Norm,
     of_each: Sequence[Tensor],
     how: Geometry,
-    frozen: bool,
 ) -> tuple[Tensor, Tensor]:
     """From the gradient of the gated map to that of what the first norm returned, and its sums, [11, c].
 
     Args:
-        frozen: whether that norm's statistics are constants: then it is the gradient of `x`.
         of_each: `factor` and `constant` of each image and channel, `per_z` and `per_one` of each channel.
     """
     b, c, height, width = x.shape
@@ -89,7 +87,7 @@ def convolve_backward(
     sizes = b * an_image, an_image, height, width, *z.shape[2:], of_walk, how.above, how.left, c
     norms = norm1.mean, norm1.scale, norm1.shift, norm2.scale, norm2.shift
     given = of_y, z, x, g, sums, weight, *norms, *of_each, *sizes
-    flags = dict(FROZEN=frozen, TANH=how.tanh, STRIDE=how.stride)
+    flags = dict(TANH=how.tanh, STRIDE=how.stride)
     start(depthwise_backward.backward, grid, *given, **flags, **OPTIONS[how.stride])
     return g, sums.sum(0)
 
@@ -132,10 +130,3 @@ def shares(z: Tensor) -> tuple[tuple[int], int, int]:
     share = triton.cdiv(triton.cdiv(places, wanted), TILE["PLACES"]) * TILE["PLACES"]
     number = triton.cdiv(places, share)
     return (tiles * number * len(z),), number, share
-
-
-def through_norm(g: Tensor, x: Tensor, scale: Tensor, per_x: Tensor, per_one: Tensor) -> None:
-    """`g` becomes the gradient of `x`, in place."""
-    c, places = x.shape[1], len(x) * x.shape[2] * x.shape[3]
-    grid = (triton.cdiv(c, TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]),)
-    start(gate.through_norm, grid, g, x, scale, per_x, per_one, places, c, **TILE)

@@ -10,12 +10,10 @@ import triton
 from torch import Tensor
 
 from ..kernels import statistics
-from .device import processors_of, start
+from .device import start
 
-TILE = dict(PLACES=16, CHANNELS=64, num_warps=4)
 COMBINED = dict(ROWS=64, CHANNELS=16, num_warps=4)
 OF_NORM = dict(CHANNELS=64, num_warps=2)
-REDUCERS_AN_SM = 8  # programs that read a map, of all its channels together
 
 
 class Norm(NamedTuple):
@@ -26,18 +24,6 @@ class Norm(NamedTuple):
     inverse: Tensor  # of the deviation
     scale: Tensor
     shift: Tensor
-
-
-def moments(x: Tensor) -> Tensor:
-    """Partial statistics of a map [b, c, height, width], channels-last in memory: [rows, 3, c]."""
-    c, tokens = x.shape[1], x.numel() // x.shape[1]
-    tiles = triton.cdiv(c, TILE["CHANNELS"])
-    wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(x), tiles)
-    share = triton.cdiv(triton.cdiv(tokens, wanted), TILE["PLACES"]) * TILE["PLACES"]
-    rows = triton.cdiv(tokens, share)
-    found = x.new_empty(rows, 3, c, dtype=torch.float32)
-    start(statistics.moments, (tiles, rows), x, found, tokens, share, c, **TILE)
-    return found
 
 
 def at_statistics(

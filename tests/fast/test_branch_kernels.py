@@ -1,4 +1,4 @@
-"""The middle of an MBConv in Triton, trained, against float64: on a GPU or in the interpreter."""
+"""The branch of an MBConv in Triton, trained, against float64: on a GPU or in the interpreter."""
 
 import copy
 
@@ -7,23 +7,24 @@ import torch
 from conftest import randomise
 from torch import nn
 
-from maxvit_mm.fast.gpu import narrow_training
+from maxvit_mm.fast.gpu import branch
 from maxvit_mm.network import find_convention
 from maxvit_mm.network.mbconv import MBConv
 from maxvit_mm.network.twins import TWINS, choose, why_not
 
-SEAM = "MBConv.narrow"
-(ROW,) = (row for row in TWINS[SEAM] if row.run is narrow_training.train)
+SEAM = "MBConv.branch"
+(ROW,) = (row for row in TWINS[SEAM] if row.run is branch.train)
 OFFICIAL, TORCHVISION = find_convention("official"), find_convention("torchvision")
 LIMITS = {torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
-def layer_of(stride, convention=OFFICIAL, training=True, outputs=16, norm=nn.BatchNorm2d):
-    layer = MBConv(16, outputs, stride, 0.0, convention=convention, norm=lambda width: norm(width, eps=1e-3))
+def layer_of(stride, convention=OFFICIAL, training=True, inputs=16, outputs=16, norm=nn.BatchNorm2d):
+    made = dict(convention=convention, norm=lambda width: norm(width, eps=1e-3))
+    layer = MBConv(inputs, outputs, stride, 0.0, **made)
     return randomise(layer).train(training)
 
 
-def a_map(*size, device, dtype=torch.float32, channels=64):
+def a_map(*size, device, dtype=torch.float32, channels=16):
     x = 0.5 + torch.randn(size[0], channels, *size[1:]).to(device, dtype)
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -39,13 +40,18 @@ def step(run, layer, x):
     return {"out": out.detach(), "x": leaf.grad, **gradients, **dict(layer.named_buffers())}
 
 
+def size_of(name, expected):
+    """Of a gradient; that of `pre_norm.bias` is but rounding where a norm behind takes means away."""
+    return expected["pre_norm.weight" if name == "pre_norm.bias" else name].abs().max()
+
+
 def assert_right(layer, x):
-    found = step(narrow_training.train, layer, x)
-    expected = step(MBConv.narrow.plain, copy.deepcopy(layer).cpu().double(), x.cpu().double())
+    found = step(branch.train, layer, x)
+    expected = step(MBConv.branch.plain, copy.deepcopy(layer).cpu().double(), x.cpu().double())
     assert found.keys() == expected.keys()
     for name, wanted in expected.items():
         distance = (found[name].cpu().double() - wanted).abs().max()
-        assert distance <= LIMITS[x.dtype] * wanted.abs().max(), name
+        assert distance <= LIMITS[x.dtype] * size_of(name, expected), name
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["statistics of the batch", "frozen statistics"])
@@ -65,8 +71,8 @@ def test_several_walks_tiles_and_shares_meet(of_kernels, full_of_nan, monkeypatc
     """Walks of few columns, images in several shares, more channels than a tile has."""
     monkeypatch.setattr("maxvit_mm.fast.gpu.launch.depthwise.SHORTEST_WALK", 4)
     monkeypatch.setitem(narrow_tile(), "PLACES", 4)
-    layer = layer_of(stride, outputs=20).to(of_kernels)
-    assert_right(layer, a_map(1, 3, 9, device=of_kernels, channels=80))
+    layer = layer_of(stride, inputs=36, outputs=20).to(of_kernels)
+    assert_right(layer, a_map(1, 3, 9, device=of_kernels, channels=36))
 
 
 def narrow_tile():
@@ -79,21 +85,23 @@ def narrow_tile():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_map_in_16_bits_is_computed_in_fp32_inside(of_kernels, full_of_nan, stride, dtype):
     layer, x = layer_of(stride).to(of_kernels), a_map(2, 4, 3, device=of_kernels)
+    if of_kernels.type == "cpu" and dtype == torch.bfloat16:
+        layer.norm1.eval()  # Triton's interpreter takes the bits of bfloat16 for numbers in a product
     with torch.autocast(of_kernels.type, dtype):
-        found = step(narrow_training.train, layer, x.to(dtype))
+        found = step(branch.train, layer, x.to(dtype))
     assert found["out"].dtype == found["x"].dtype == dtype
     assert found["depthwise.weight"].dtype == torch.float32
-    expected = step(MBConv.narrow.plain, copy.deepcopy(layer).double(), x.to(dtype).double())
+    expected = step(MBConv.branch.plain, copy.deepcopy(layer).double(), x.to(dtype).double())
     for name, wanted in expected.items():
-        assert (found[name] - wanted).abs().max() <= LIMITS[dtype] * wanted.abs().max(), name
+        assert (found[name] - wanted).abs().max() <= LIMITS[dtype] * size_of(name, expected), name
 
 
 def test_maps_and_gradients_of_any_strides_and_offset_are_taken(of_kernels, full_of_nan):
-    wide = torch.full((2, 64, 3, 9), float("nan"), device=of_kernels)
-    wide[..., 1::2] = torch.randn(2, 64, 3, 4)
+    wide = torch.full((2, 16, 3, 9), float("nan"), device=of_kernels)
+    wide[..., 1::2] = torch.randn(2, 16, 3, 4)
     layer, x = layer_of(1).to(of_kernels), wide[..., 1::2]
     results = []
-    for run, precision in ((narrow_training.train, torch.float32), (MBConv.narrow.plain, torch.float64)):
+    for run, precision in ((branch.train, torch.float32), (MBConv.branch.plain, torch.float64)):
         one, leaf = copy.deepcopy(layer).to(precision), x.detach().to(precision).requires_grad_()
         run(one, leaf).sum().backward()  # of whose gradient all strides are 0
         results.append(leaf.grad)
@@ -102,15 +110,15 @@ def test_maps_and_gradients_of_any_strides_and_offset_are_taken(of_kernels, full
 
 def test_two_runs_are_equal_to_the_last_bit(of_kernels):
     layer, x = layer_of(2).to(of_kernels), a_map(2, 3, 5, device=of_kernels)
-    one, other = (step(narrow_training.train, layer, x) for _ in range(2))
+    one, other = (step(branch.train, layer, x) for _ in range(2))
     assert all(one[name].equal(other[name]) for name in one)
 
 
 def test_a_norm_of_all_processes_is_taken_and_of_one_it_is_batch_norm(of_kernels):
     layer, x = layer_of(1, norm=nn.SyncBatchNorm).to(of_kernels), a_map(2, 3, 3, device=of_kernels)
     assert why_not(ROW._replace(devices=(of_kernels.type,)), layer, x) is None
-    found = step(narrow_training.train, layer, x)
-    expected = step(narrow_training.train, layer_of(1).to(of_kernels), x)
+    found = step(branch.train, layer, x)
+    expected = step(branch.train, layer_of(1).to(of_kernels), x)
     assert all(found[name].equal(expected[name]) for name in expected)
 
 

@@ -1,0 +1,164 @@
+"""BatchNorm behind a product, `z = n @ weight.T`, without a pass over `z`, the widest map of a block.
+
+Of `n`, which is a quarter as wide or less, the *scatter matrix* is taken, `S = sum (n - mean) (n - mean)'`.
+What the statistics of `z` are follows from it: its mean is `weight @ mean`, and the sum of its squared
+distances from that the diagonal of `weight @ S @ weight.T`. On the way back the norm adds to each gradient
+so much by the value of `z`, and so much: these are linear in `n` as well, and go into the products that the
+gradient is in anyway.
+
+`n` is [tokens, channels] in memory, `weight` is [outputs, channels], in the precision of `n`.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .statistics import numbers
+
+EXACT = tl.constexpr("tf32x3")  # products of what is in fp32, as exact as it is
+
+
+@triton.jit(do_not_specialize=("tokens", "share"))
+def scatter(
+    n, found, tokens, share, channels, PRECISION: tl.constexpr, TOKENS: tl.constexpr, TILE: tl.constexpr
+):  # fmt: skip
+    """A tile of a share's sums of distances from the first token: of their products, and of themselves.
+
+    found: [shares, channels + 1, channels] in fp32, the sums in the last row.
+    """
+    tiles = tl.cdiv(channels, TILE)
+    tile = tl.program_id(0) % (tiles * tiles)
+    number = tl.program_id(0) // (tiles * tiles)
+    row = tile // tiles * TILE + tl.arange(0, TILE)
+    column = tile % tiles * TILE + tl.arange(0, TILE)
+    known = column < channels
+    pivot_of_rows = numbers(n, row, row < channels)
+    pivot = numbers(n, column, known)
+    start = number.to(tl.int64) * share
+    stop = tl.minimum(start + share, tokens)
+    products = tl.zeros((TILE, TILE), tl.float32)
+    total = tl.zeros((TOKENS, TILE), tl.float32)
+    for first in range(start, stop, TOKENS):
+        token = (first + tl.arange(0, TOKENS).to(tl.int64))[:, None]
+        there = (token < stop) & (row < channels)[None, :]
+        a = tl.load(n + token * channels + row[None, :], mask=there, other=0.0).to(tl.float32)
+        a = tl.where(there, a - pivot_of_rows[None, :], 0.0)
+        there = (token < stop) & known[None, :]
+        b = tl.load(n + token * channels + column[None, :], mask=there, other=0.0).to(tl.float32)
+        b = tl.where(there, b - pivot[None, :], 0.0)
+        total += b
+        a = tl.trans(a.to(n.dtype.element_ty))
+        products = tl.dot(a, b.to(n.dtype.element_ty), products, input_precision=PRECISION)
+    found += number.to(tl.int64) * (channels + 1) * channels
+    there = (row < channels)[:, None] & known[None, :]
+    tl.store(found + row[:, None] * channels + column[None, :], products, mask=there)
+    if tile // tiles == 0:
+        tl.store(found + channels * channels + column, tl.sum(total, 0), mask=known)
+
+
+@triton.jit(do_not_specialize=("tokens",))
+def statistics(
+    found, n, weight, by_scatter, mean, of_z, tokens, channels, outputs,
+    ROWS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """From the sums of `scatter`, of all shares, to partial statistics of some channels of `z`.
+
+    Args:
+        tokens: their number, in fp32.
+        by_scatter: [outputs, channels], `weight @ S`.
+        mean: [channels], of `n`.
+        of_z: [3, outputs], a row of partial statistics.
+    """
+    output = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    known = output < outputs
+    mean_of_z = tl.zeros((ROWS,), tl.float32)
+    squares = tl.zeros((ROWS,), tl.float32)
+    for first in range(0, channels, TILE):
+        column = first + tl.arange(0, TILE)
+        distance = numbers(found + channels * channels, column, column < channels) / tokens
+        mean_of_n = numbers(n, column, column < channels) + distance
+        part = tl.zeros((ROWS, TILE), tl.float32)
+        for start in range(0, channels, TILE):
+            row = start + tl.arange(0, TILE)
+            other = numbers(found + channels * channels, row, row < channels) / tokens
+            there = (row < channels)[:, None] & (column < channels)[None, :]
+            s = tl.load(found + row[:, None] * channels + column[None, :], mask=there, other=0.0)
+            s -= other[:, None] * distance[None, :] * tokens
+            there = known[:, None] & (row < channels)[None, :]
+            w = tl.load(weight + output[:, None] * channels + row[None, :], mask=there, other=0.0)
+            part = tl.dot(w.to(tl.float32), s, part, input_precision=EXACT)
+        there = known[:, None] & (column < channels)[None, :]
+        at = output[:, None] * channels + column[None, :]
+        tl.store(by_scatter + at, part, mask=there)
+        w = tl.load(weight + at, mask=there, other=0.0).to(tl.float32)
+        squares += tl.sum(w * part, 1)
+        mean_of_z += tl.sum(w * mean_of_n[None, :], 1)
+        if tl.program_id(0) == 0:
+            tl.store(mean + column, mean_of_n, mask=column < channels)
+    tl.store(of_z + output, tl.zeros((ROWS,), tl.float32) + tokens, mask=known)
+    tl.store(of_z + outputs + output, mean_of_z, mask=known)
+    tl.store(of_z + 2 * outputs + output, tl.maximum(squares, 0.0), mask=known)
+
+
+@triton.jit
+def back(
+    weight, scale, per_z, per_one, scaled, through, constant, channels, outputs,
+    OF_BATCH: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """What the gradient of `n` is computed by: `g @ scaled + n @ through + constant`.
+
+    With `g` the gradient of what the norm returned, that of `z` is `scale * g + per_z * z + per_one`.
+
+    Args:
+        scaled: [outputs, channels], the weight by `scale`.
+        through: [channels, channels], `weight.T @ diag(per_z) @ weight`, and constant: [channels],
+            `per_one @ weight`; neither is written unless the statistics are `OF_BATCH`.
+    """
+    tiles = tl.cdiv(channels, TILE)
+    row = tl.program_id(0) // tiles * TILE + tl.arange(0, TILE)
+    column = tl.program_id(0) % tiles * TILE + tl.arange(0, TILE)
+    known = column < channels
+    products = tl.zeros((TILE, TILE), tl.float32)
+    total = tl.zeros((ROWS, TILE), tl.float32)
+    for first in range(0, outputs, ROWS):
+        output = first + tl.arange(0, ROWS)
+        there = (output < outputs)[:, None] & known[None, :]
+        at = output[:, None] * channels
+        w = tl.load(weight + at + column[None, :], mask=there, other=0.0).to(tl.float32)
+        if tl.program_id(0) < tiles:
+            by_scale = w * numbers(scale, output, output < outputs)[:, None]
+            tl.store(scaled + at + column[None, :], by_scale.to(scaled.dtype.element_ty), mask=there)
+        if OF_BATCH:
+            total += w * numbers(per_one, output, output < outputs)[:, None]
+            w *= numbers(per_z, output, output < outputs)[:, None]
+            there = (output < outputs)[:, None] & (row < channels)[None, :]
+            of_rows = tl.load(weight + at + row[None, :], mask=there, other=0.0).to(tl.float32)
+            products = tl.dot(tl.trans(of_rows), w, products, input_precision=EXACT)
+    if OF_BATCH:
+        there = (row < channels)[:, None] & known[None, :]
+        at = row[:, None] * channels + column[None, :]
+        tl.store(through + at, products.to(through.dtype.element_ty), mask=there)
+        if tl.program_id(0) < tiles:
+            tl.store(constant + column, tl.sum(total, 0).to(constant.dtype.element_ty), mask=known)
+
+
+@triton.jit(do_not_specialize=("tokens",))
+def of_weight(
+    product, by_scatter, mean, of_z, scale, per_z, per_one, tokens, channels, outputs,
+    OF_BATCH: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """`product`, [outputs, channels] in fp32 and `g.T @ n`, becomes the gradient of the weight, in place."""
+    tiles = tl.cdiv(channels, TILE)
+    output = tl.program_id(0) // tiles * ROWS + tl.arange(0, ROWS)
+    column = tl.program_id(0) % tiles * TILE + tl.arange(0, TILE)
+    known = output < outputs
+    there = known[:, None] & (column < channels)[None, :]
+    at = output[:, None] * channels + column[None, :]
+    gradient = tl.load(product + at, mask=there, other=0.0) * numbers(scale, output, known)[:, None]
+    if OF_BATCH:
+        by_z = numbers(per_z, output, known)
+        by_mean = tokens * (by_z * numbers(of_z + outputs, output, known) + numbers(per_one, output, known))
+        gradient += by_z[:, None] * tl.load(by_scatter + at, mask=there, other=0.0)
+        gradient += by_mean[:, None] * numbers(mean, column, column < channels)[None, :]
+    tl.store(product + at, gradient, mask=there)
