@@ -76,7 +76,8 @@ class MBConv(Layer):
         self.drop_path = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(self.pool(x)) + self.drop_path(self.branch(x))
+        branch = self.branch(x)
+        return self.shortcut(self.pool(x)) + self.drop_path(branch)
 
     @has_fast_twin
     def branch(self, x: Tensor) -> Tensor:

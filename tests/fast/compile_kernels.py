@@ -38,9 +38,10 @@ OF_A_NORM = "mean", "variance", "weight", "bias", "scale", "shift"
 STATISTICS = {f"{of}{name}{i}" for of in ("", "of_") for name in OF_A_NORM for i in ("", 1, 2)}
 STATISTICS |= {"factor", "constant", "per_x", "per_z", "per_one", "by_y", "by_one", "inverse", "found"}
 STATISTICS |= {"running_mean", "running_variance", "norm_mean", "of_norm_weight", "of_norm_bias"}
+STATISTICS |= {"by_scatter", "product"}
 IN_FP32 = {"table", "lse", "delta", "partial", "sums", "r", "of_r", "of_taps", *STATISTICS}
 MAPS = {"qkv", "out", "of_out", "of_qkv", "x", "y", "z", "g", "of_y", "of_x", "hidden", "gradient"}
-MAPS |= {"branch", "keep", "total", "of_total", "of_branch"}
+MAPS |= {"branch", "keep", "total", "of_total", "of_branch", "n", "scaled", "through"}
 PLACES = {*MAPS, *IN_FP32}
 TYPES = dict.fromkeys(("eps", "eps1", "eps2", "momentum", "kept", "values"), "fp32") | {"batches": "*i64"}
 
@@ -119,6 +120,7 @@ def narrow_kernels():
 
 def small_kernels():
     """Of what is of channels and images alone, of sums with their norms, and of the FFN."""
+    yield "product.scatter", product.scatter, dict(of_product.SCATTER, PRECISION=product.EXACT.value)
     yield "product.statistics", product.statistics, dict(of_product.OF_PRODUCT)
     for of_batch in (True, False):
         options, kind = dict(of_statistics.COMBINED), "" if of_batch else " frozen"
@@ -158,8 +160,14 @@ if __name__ == "__main__":
     in_bf16 = [
         (name, kernel, "bf16", options) for name, kernel, options in [*small_kernels(), *narrow_kernels()]
     ]
-    for name, kernel, precision, options in [*in_bf16, *attention_kernels()]:
+    in_fp32 = [
+        (f"product.scatter {exact}", product.scatter, "fp32", dict(of_product.SCATTER, PRECISION=exact))
+        for exact in ("tf32", product.EXACT.value)
+    ]
+    for name, kernel, precision, options in [*in_bf16, *in_fp32, *attention_kernels()]:
+        # What a product multiplies is in its precision.
+        fp32 = IN_FP32 - {"weight", "constant"} if name.startswith("product") else IN_FP32
         for architecture in architectures(name, precision):
             key = f"{name} {precision} sm_{architecture}"
-            found[key] = stack(kernel, precision, dict(options), architecture)
+            found[key] = stack(kernel, precision, dict(options), architecture, fp32)
     print(json.dumps(found))

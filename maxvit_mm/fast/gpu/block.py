@@ -28,8 +28,8 @@ INSIDE = (
 def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> Tensor:
     """`MaxViTBlock.forward`."""
     mbconv, halves = layer.mbconv, (layer.block_attention, layer.grid_attention)
-    both = mbconv.shortcut(mbconv.pool(x)), mbconv.branch(x)
-    shortcut, branch = (each.permute(0, 2, 3, 1) for each in both)
+    branch = mbconv.branch(x)
+    shortcut, branch = (each.permute(0, 2, 3, 1) for each in (mbconv.shortcut(mbconv.pool(x)), branch))
     drop: Any = mbconv.drop_path
     for half in halves:
         shortcut, y = add_and_norm(shortcut, branch, drop, half.norm1)

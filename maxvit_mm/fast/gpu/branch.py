@@ -71,7 +71,8 @@ class _Branch(torch.autograd.Function):
     @backward_pass
     def backward(ctx: Any, gradient: Tensor) -> tuple:
         n, taps, *kept = ctx.saved_tensors
-        *first, of_norms, of_gate = backward(gradient, n, taps, kept[:-4], *ctx.rest, kept[-4:])
+        given = gradient, n, taps, kept[:-4], *ctx.rest, kept[-4:]
+        *first, of_norms, of_gate = backward(*given)
         return *first, None, None, *of_norms, *of_gate
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import precision
 from ..cpu.narrow import as_tokens
-from ..precision import product_in_fp32
 from .operators import WayBack, differentiable
 
 How = tuple[int, int, int, bool]  # `launch.narrow.Geometry`
@@ -85,7 +85,7 @@ def backward(
     of_out = as_tokens(gradient.contiguous(memory_format=torch.channels_last))
     of_y = of_out @ shrink
     y, sums = launch.gate_backward(of_y, z, norm2, factor, how.tanh)
-    of_shrink = product_in_fp32(of_out.t(), as_tokens(y))
+    of_shrink = precision.product_in_fp32(of_out.t(), as_tokens(y))
     del y
     places = z.shape[2] * z.shape[3]
     given = sums, factor, mean, r, of_gate, norm2, places

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...network.attention import FFN, without_autocast
+from .. import precision
 from ..precision import in_precision
 from .operators import WayBack, operator
 
@@ -93,9 +94,9 @@ def run_back(
     hidden, of_bias1 = through_gelu(z, of_z, gelu == "tanh")
     return (
         (of_z @ weight1).view(x.shape) if of_x else z.new_empty(0),
-        of_z.t() @ tokens if of_rest[0] else z.new_empty(0),
+        precision.product_in_fp32(of_z.t(), tokens) if of_rest[0] else z.new_empty(0, dtype=torch.float32),
         of_bias1,
-        of_out.t() @ hidden if of_rest[1] else z.new_empty(0),
+        precision.product_in_fp32(of_out.t(), hidden) if of_rest[1] else z.new_empty(0, dtype=torch.float32),
         of_out.sum(0, dtype=torch.float32) if of_rest[2] else z.new_empty(0, dtype=torch.float32),
     )
 
@@ -112,9 +113,9 @@ def fake_back(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return (
         x.new_empty(x.shape if of_x else 0),
-        x.new_empty(weight1.shape if of_rest[0] else 0),
+        x.new_empty(weight1.shape if of_rest[0] else 0, dtype=torch.float32),
         x.new_empty(len(weight1), dtype=torch.float32),
-        x.new_empty(weight2.shape if of_rest[1] else 0),
+        x.new_empty(weight2.shape if of_rest[1] else 0, dtype=torch.float32),
         x.new_empty(len(weight2) if of_rest[2] else 0, dtype=torch.float32),
     )
 

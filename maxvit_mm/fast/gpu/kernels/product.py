@@ -21,11 +21,11 @@ EXACT = tl.constexpr("tf32x3")  # products of what is in fp32, as exact as it is
 
 @triton.jit(do_not_specialize=("tokens", "share"))
 def scatter(
-    n, found, tokens, share, channels, PRECISION: tl.constexpr, TOKENS: tl.constexpr, TILE: tl.constexpr
+    n, sums, tokens, share, channels, PRECISION: tl.constexpr, TOKENS: tl.constexpr, TILE: tl.constexpr
 ):  # fmt: skip
     """A tile of a share's sums of distances from the first token: of their products, and of themselves.
 
-    found: [shares, channels + 1, channels] in fp32, the sums in the last row.
+    sums: [shares, channels + 1, channels] in fp32, of themselves in the last row.
     """
     tiles = tl.cdiv(channels, TILE)
     tile = tl.program_id(0) % (tiles * tiles)
@@ -50,25 +50,25 @@ def scatter(
         total += b
         a = tl.trans(a.to(n.dtype.element_ty))
         products = tl.dot(a, b.to(n.dtype.element_ty), products, input_precision=PRECISION)
-    found += number.to(tl.int64) * (channels + 1) * channels
+    sums += number.to(tl.int64) * (channels + 1) * channels
     there = (row < channels)[:, None] & known[None, :]
-    tl.store(found + row[:, None] * channels + column[None, :], products, mask=there)
+    tl.store(sums + row[:, None] * channels + column[None, :], products, mask=there)
     if tile // tiles == 0:
-        tl.store(found + channels * channels + column, tl.sum(total, 0), mask=known)
+        tl.store(sums + channels * channels + column, tl.sum(total, 0), mask=known)
 
 
-@triton.jit(do_not_specialize=("tokens",))
+@triton.jit(do_not_specialize=("values",))
 def statistics(
-    found, n, weight, by_scatter, mean, of_z, tokens, channels, outputs,
+    sums, n, weight, by_scatter, mean, found, values, channels, outputs,
     ROWS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """From the sums of `scatter`, of all shares, to partial statistics of some channels of `z`.
 
     Args:
-        tokens: their number, in fp32.
+        values: the number of tokens, in fp32.
         by_scatter: [outputs, channels], `weight @ S`.
         mean: [channels], of `n`.
-        of_z: [3, outputs], a row of partial statistics.
+        found: [3, outputs], a row of partial statistics.
     """
     output = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     known = output < outputs
@@ -76,15 +76,15 @@ def statistics(
     squares = tl.zeros((ROWS,), tl.float32)
     for first in range(0, channels, TILE):
         column = first + tl.arange(0, TILE)
-        distance = numbers(found + channels * channels, column, column < channels) / tokens
+        distance = numbers(sums + channels * channels, column, column < channels) / values
         mean_of_n = numbers(n, column, column < channels) + distance
         part = tl.zeros((ROWS, TILE), tl.float32)
         for start in range(0, channels, TILE):
             row = start + tl.arange(0, TILE)
-            other = numbers(found + channels * channels, row, row < channels) / tokens
+            other = numbers(sums + channels * channels, row, row < channels) / values
             there = (row < channels)[:, None] & (column < channels)[None, :]
-            s = tl.load(found + row[:, None] * channels + column[None, :], mask=there, other=0.0)
-            s -= other[:, None] * distance[None, :] * tokens
+            s = tl.load(sums + row[:, None] * channels + column[None, :], mask=there, other=0.0)
+            s -= other[:, None] * distance[None, :] * values
             there = known[:, None] & (row < channels)[None, :]
             w = tl.load(weight + output[:, None] * channels + row[None, :], mask=there, other=0.0)
             part = tl.dot(w.to(tl.float32), s, part, input_precision=EXACT)
@@ -96,9 +96,9 @@ def statistics(
         mean_of_z += tl.sum(w * mean_of_n[None, :], 1)
         if tl.program_id(0) == 0:
             tl.store(mean + column, mean_of_n, mask=column < channels)
-    tl.store(of_z + output, tl.zeros((ROWS,), tl.float32) + tokens, mask=known)
-    tl.store(of_z + outputs + output, mean_of_z, mask=known)
-    tl.store(of_z + 2 * outputs + output, tl.maximum(squares, 0.0), mask=known)
+    tl.store(found + output, tl.zeros((ROWS,), tl.float32) + values, mask=known)
+    tl.store(found + outputs + output, mean_of_z, mask=known)
+    tl.store(found + 2 * outputs + output, tl.maximum(squares, 0.0), mask=known)
 
 
 @triton.jit
@@ -143,9 +143,9 @@ def back(
             tl.store(constant + column, tl.sum(total, 0).to(constant.dtype.element_ty), mask=known)
 
 
-@triton.jit(do_not_specialize=("tokens",))
+@triton.jit(do_not_specialize=("values",))
 def of_weight(
-    product, by_scatter, mean, of_z, scale, per_z, per_one, tokens, channels, outputs,
+    product, by_scatter, mean, found, scale, per_z, per_one, values, channels, outputs,
     OF_BATCH: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """`product`, [outputs, channels] in fp32 and `g.T @ n`, becomes the gradient of the weight, in place."""
@@ -158,7 +158,7 @@ def of_weight(
     gradient = tl.load(product + at, mask=there, other=0.0) * numbers(scale, output, known)[:, None]
     if OF_BATCH:
         by_z = numbers(per_z, output, known)
-        by_mean = tokens * (by_z * numbers(of_z + outputs, output, known) + numbers(per_one, output, known))
+        by_mean = values * (by_z * numbers(found + outputs, output, known) + numbers(per_one, output, known))
         gradient += by_z[:, None] * tl.load(by_scatter + at, mask=there, other=0.0)
         gradient += by_mean[:, None] * numbers(mean, column, column < channels)[None, :]
     tl.store(product + at, gradient, mask=there)

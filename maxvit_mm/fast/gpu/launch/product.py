@@ -9,7 +9,7 @@ import torch
 import triton
 from torch import Tensor
 
-from ...precision import product_in_fp32
+from ... import precision
 from ..kernels import product
 from .attention import is_fp32, takes_tf32
 from .device import processors_of, start
@@ -38,8 +38,8 @@ def statistics(n: Tensor, weight: Tensor) -> OfProduct:
     share = max(SHORTEST_SHARE, triton.cdiv(tokens, wanted))
     shares = triton.cdiv(tokens, share)
     sums = n.new_empty(shares, c + 1, c, dtype=torch.float32)
-    precision = "tf32" if is_fp32(n) and n.is_cuda and takes_tf32() else product.EXACT.value
-    start(product.scatter, (tiles * shares,), n, sums, tokens, share, c, PRECISION=precision, **SCATTER)
+    exact = "tf32" if is_fp32(n) and n.is_cuda and takes_tf32() else product.EXACT.value
+    start(product.scatter, (tiles * shares,), n, sums, tokens, share, c, PRECISION=exact, **SCATTER)
     sums = sums.sum(0) if shares > 1 else sums
     found, by_scatter, mean = sums.new_empty(1, 3, outputs), sums.new_empty(outputs, c), sums.new_empty(c)
     grid = (triton.cdiv(outputs, OF_PRODUCT["ROWS"]),)
@@ -66,10 +66,10 @@ def backward(
     (outputs, c), of_batch = weight.shape, of_product is not None
     scaled, through, constant = torch.empty_like(weight), weight.new_empty(c, c), weight.new_empty(c)
     tiles = triton.cdiv(c, BACK["TILE"])
-    given = weight, scale, *added, scaled, through, constant, c, outputs
-    start(product.back, (tiles**2 if of_batch else tiles,), *given, OF_BATCH=of_batch, **BACK)
+    given = scale, *added, scaled, through, constant, c, outputs
+    start(product.back, (tiles**2 if of_batch else tiles,), weight, *given, OF_BATCH=of_batch, **BACK)
     of_n = torch.addmm(constant, n, through).addmm_(g, scaled) if of_batch else g @ scaled
-    of_weight = product_in_fp32(g.t(), n)
+    of_weight = precision.product_in_fp32(g.t(), n)
     found, by_scatter, mean = of_product or (of_weight,) * 3
     grid = (triton.cdiv(outputs, OF_WEIGHT["ROWS"]) * triton.cdiv(c, OF_WEIGHT["TILE"]),)
     rest = by_scatter, mean, found, scale, *added, float(len(n)), c, outputs
