@@ -100,5 +100,12 @@ class Counting(TorchDispatchMode):
                 return OPDEFS[name]._init_fn(*args, **kwargs)
         name = name.partition("::")[2]
         if not func.is_view and name not in NONE:
-            self.counted[name] += SEVERAL.get(name, 1)
+            self.counted[name] += SEVERAL.get(name, 1) + adds_a_bias(name, args)
         return func(*args, **kwargs)
+
+
+def adds_a_bias(name: str, args: Any) -> int:
+    """Kernels of a convolution for its bias: cuDNN's have none, so PyTorch adds it, and sums its gradient."""
+    if name == "convolution":
+        return int(args[2] is not None)
+    return int(args[-1][2]) if name == "convolution_backward" else 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .same_conv import DepthwiseConv2d
+from .same_conv import DepthwiseConv2d, PointwiseConv2d
 from .stochastic_depth import StochasticDepth
 from .twins import Layer, has_fast_twin
 from .variants import OFFICIAL, Convention
@@ -63,15 +63,15 @@ class MBConv(Layer):
         super().__init__()
         middle = EXPANSION * outputs
         self.pre_norm = norm(inputs)
-        self.expand = nn.Conv2d(inputs, middle, 1, bias=False)
+        self.expand = PointwiseConv2d(inputs, middle, bias=False)
         self.norm1 = norm(middle)
         self.depthwise = DepthwiseConv2d(middle, stride, bias=False, padding=convention.padding)
         self.norm2 = norm(middle)
         self.se = SqueezeExcitation(middle, outputs // SQUEEZE)
-        self.shrink = nn.Conv2d(middle, outputs, 1)
+        self.shrink = PointwiseConv2d(middle, outputs)
         self.pool = average_pool(convention.shortcut_pool) if stride == 2 else nn.Identity()
         projects = inputs != outputs or (stride == 2 and convention.shortcut_conv == "stride 2")
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if projects else nn.Identity()
+        self.shortcut = PointwiseConv2d(inputs, outputs) if projects else nn.Identity()
         self.act = nn.GELU(approximate=convention.gelu)
         self.drop_path = StochasticDepth(drop)
 

@@ -1,4 +1,4 @@
-"""3x3 convolutions padded as TensorFlow pads them."""
+"""The convolutions of a block: 3x3, padded as TensorFlow pads them, and 1x1."""
 
 from __future__ import annotations
 
@@ -50,3 +50,14 @@ class DepthwiseConv2d(SameConv2d):
     @has_fast_twin
     def forward(self, x: Tensor) -> Tensor:
         return SameConv2d.forward(self, x)
+
+
+class PointwiseConv2d(nn.Conv2d, Layer):
+    """A 1x1 convolution. [b, inputs, height, width] -> [b, outputs, height, width]."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True):
+        super().__init__(inputs, outputs, 1, bias=bias)
+
+    @has_fast_twin
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.Conv2d.forward(self, x)

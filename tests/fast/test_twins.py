@@ -15,7 +15,7 @@ from maxvit_mm.network import Trunk, deploy, find_convention, find_variant, set_
 from maxvit_mm.network.attention import FFN, AttentionAndFFN, PartitionAttention
 from maxvit_mm.network.mbconv import MBConv
 from maxvit_mm.network.partition import Block, Grid
-from maxvit_mm.network.same_conv import DepthwiseConv2d
+from maxvit_mm.network.same_conv import DepthwiseConv2d, PointwiseConv2d
 from maxvit_mm.network.touched import touched_inside
 from maxvit_mm.network.trunk import MaxViTBlock, Stem
 from maxvit_mm.network.twins import SEAMS, TWINS, TwinError, choose, listening, plain
@@ -60,6 +60,9 @@ CASES = {
     "FFN.forward": lambda: [
         (FFN(64, gelu), [(x.permute(0, 2, 3, 1),) for x in maps(64)]) for gelu in ("tanh", "none")
     ],
+    "PointwiseConv2d.forward": lambda: [
+        (PointwiseConv2d(64, 24, bias), [(x,) for x in maps(64)]) for bias in (True, False)
+    ],
     "DepthwiseConv2d.forward": lambda: [
         (DepthwiseConv2d(64, stride, bias, convention.padding), [(x,) for x in maps(64)])
         for stride, bias, convention in ((1, True, OFFICIAL), (2, False, OFFICIAL), (2, True, TORCHVISION))
@@ -82,6 +85,7 @@ INSIDE = {
     ("PartitionAttention.attend", None): set(),
     ("FFN.forward", True): {"0", "1", "2"},
     ("FFN.forward", False): {"0", "1", "2"},
+    ("PointwiseConv2d.forward", None): set(),
     ("DepthwiseConv2d.forward", None): set(),
 }
 ROWS = [(seam, twin) for seam, all_of_them in TWINS.items() for twin in all_of_them]

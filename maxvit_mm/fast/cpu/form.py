@@ -14,7 +14,7 @@ from torch import nn
 from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
 from ...network.mbconv import MBConv, SqueezeExcitation
 from ...network.partition import Block, Grid, Partition
-from ...network.same_conv import DepthwiseConv2d, SameConv2d
+from ...network.same_conv import DepthwiseConv2d, PointwiseConv2d, SameConv2d
 from ...network.stochastic_depth import StochasticDepth
 from ...network.trunk import MaxViTBlock, Stem
 
@@ -112,7 +112,7 @@ def other(name: str, module: nn.Module, kind: type[nn.Module]) -> str | None:
 
 def other_1x1(name: str, module: Any, with_bias: bool = True) -> str | None:
     fields = dict(kernel_size=(1, 1), stride=(1, 1), padding=(0, 0), groups=1)
-    if type(module) is not nn.Conv2d or not has(module, **fields):
+    if type(module) not in (nn.Conv2d, PointwiseConv2d) or not has(module, **fields):
         return f"{name} is no 1x1 convolution as the paper has it"
     if (module.bias is not None) != with_bias:
         return f"{name} has {'no' if with_bias else 'a'} bias"

@@ -92,9 +92,15 @@ def depthwise(layer: DepthwiseConv2d, x: Tensor) -> str | None:
 
 def of_depthwise(layer: DepthwiseConv2d) -> str | None:
     """Of the layer itself, whose hooks run around its method, and whose weights may be computed."""
-    if not WEIGHTS.issuperset(map(type, (layer.weight, layer.bias))):
-        return "its weights are of another kind"
-    return other_depthwise(layer)
+    return other_weights(layer) or other_depthwise(layer)
+
+
+def other_weights(layer: Any) -> str | None:
+    return (
+        None
+        if WEIGHTS.issuperset(map(type, (layer.weight, layer.bias)))
+        else "its weights are of another kind"
+    )
 
 
 def ffn(layer: FFN, x: Tensor) -> str | None:

@@ -9,6 +9,7 @@ What they take on a GPU has not been measured with this code. In the order to re
     branch_step      what both of its ways compute
     norm             its BatchNorms at their statistics
     ffn              the FFN
+    pointwise        1x1 convolutions
     block            a block's sums, with the LayerNorms behind them
     operators        how compilers see these, and how they are called without one
     launch, kernels  what it starts, and with which grids and tiles
@@ -20,7 +21,7 @@ from ..cpu import FFN, MIDDLE, ON_CPUS
 from ..cpu.reasons import depthwise as other_depthwise
 from ..cpu.reasons import ffn as other_ffn
 from ..depthwise import depthwise
-from . import attention, block, branch, ffn, narrow, reasons
+from . import attention, block, branch, ffn, narrow, pointwise, reasons
 
 CUDA = ("cuda",)
 
@@ -40,4 +41,7 @@ ON_GPUS["FFN.forward"][:0] = [
     Twin("cuda", CUDA, True, True, FFN, reasons.ffn, ffn.train),
 ]
 ON_GPUS["MaxViTBlock.forward"] = [Twin("cuda", CUDA, True, None, block.INSIDE, reasons.block, block.block)]
+ON_GPUS["PointwiseConv2d.forward"] = [
+    Twin("cuda", CUDA, False, None, (), reasons.pointwise, pointwise.pointwise)
+]
 ON_GPUS["DepthwiseConv2d.forward"] = [Twin("cuda", CUDA, True, None, (), other_depthwise, depthwise)]

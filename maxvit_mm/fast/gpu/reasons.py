@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
 from ...network.mbconv import MBConv
+from ...network.same_conv import PointwiseConv2d
 from ...network.stochastic_depth import StochasticDepth
 from ...network.touched import touched
 from ...network.trunk import MaxViTBlock
@@ -23,7 +24,7 @@ from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
 from ..cpu.form import other, other_1x1, other_ffn, other_layer_norm, other_narrow
 from ..cpu.norm import group_of
-from ..cpu.reasons import of_lean_narrow, unfoldable
+from ..cpu.reasons import of_lean_narrow, other_weights, unfoldable
 from ..precision import precision_of
 
 HALVES = ("mbconv", MBConv), ("block_attention", AttentionAndFFN), ("grid_attention", AttentionAndFFN)
@@ -39,6 +40,15 @@ def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> 
     if qkv.shape[3] != 3 * HEAD_WIDTH * layer.heads:
         return f"its kernel is for heads of {HEAD_WIDTH} channels"
     return layer.answer(no_kernels, qkv.device.type, qkv.device.index)
+
+
+def pointwise(layer: PointwiseConv2d, x: Tensor) -> str | None:
+    return layer.answer(of_pointwise)
+
+
+def of_pointwise(layer: PointwiseConv2d) -> str | None:
+    """Of the layer itself, whose hooks run around its method, and whose weights may be computed."""
+    return other_weights(layer) or other_1x1("it", layer, with_bias=layer.bias is not None)
 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
