@@ -16,7 +16,7 @@ from .device import processors_of, start
 
 SCATTER = dict(TOKENS=64, TILE=64, num_warps=4)
 OF_PRODUCT = dict(ROWS=16, TILE=64, num_warps=4)
-BACK = dict(ROWS=32, TILE=64, num_warps=4)
+BACK = dict(ROWS=32, TILE=64, num_warps=8)
 OF_WEIGHT = dict(ROWS=16, TILE=64, num_warps=4)
 READERS_AN_SM = 2  # programs that read a map, of all its tiles together
 SHORTEST_SHARE = 1024  # tokens: what a program writes is a small part of what it reads
