@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import statistics
-from .device import processors_of, start
+from .device import cdiv, processors_of, start
 
 TILE = dict(PLACES=16, CHANNELS=64, num_warps=4)
 COMBINED = dict(ROWS=64, CHANNELS=16, num_warps=4)
@@ -31,10 +30,10 @@ class Norm(NamedTuple):
 def moments(x: Tensor) -> Tensor:
     """Partial statistics of a map [b, c, height, width], channels-last in memory: [rows, 3, c]."""
     c, tokens = x.shape[1], x.numel() // x.shape[1]
-    tiles = triton.cdiv(c, TILE["CHANNELS"])
-    wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(x), tiles)
-    share = triton.cdiv(triton.cdiv(tokens, wanted), TILE["PLACES"]) * TILE["PLACES"]
-    rows = triton.cdiv(tokens, share)
+    tiles = cdiv(c, TILE["CHANNELS"])
+    wanted = cdiv(REDUCERS_AN_SM * processors_of(x), tiles)
+    share = cdiv(cdiv(tokens, wanted), TILE["PLACES"]) * TILE["PLACES"]
+    rows = cdiv(tokens, share)
     found = x.new_empty(rows, 3, c, dtype=torch.float32)
     start(statistics.moments, (tiles, rows), x, found, tokens, share, c, **TILE)
     return found
@@ -56,7 +55,7 @@ def at_statistics(
     given = mean, variance, batches, norm.weight, norm.bias
     rest = rows, norm.momentum, norm.eps, len(mean)
     flags = dict(OF_BATCH=found is not None, COUNTS=counts)
-    grid = (triton.cdiv(len(mean), COMBINED["CHANNELS"]),)
+    grid = (cdiv(len(mean), COMBINED["CHANNELS"]),)
     found = numbers if found is None else found
     start(statistics.at_statistics, grid, found, *given, *numbers, *rest, **flags, **COMBINED)
     return numbers
@@ -66,7 +65,7 @@ def of_first_norm(sums: Tensor, norm: Norm, taps: Tensor, values: int, of_batch:
     """The gradients of taps, weight and bias, and what the norm's statistics add; see the kernel."""
     c = len(norm.mean)
     of_taps, rest = torch.empty_like(taps), sums.new_empty(4, c)
-    grid = (triton.cdiv(c, OF_NORM["CHANNELS"]),)
+    grid = (cdiv(c, OF_NORM["CHANNELS"]),)
     given = norm.mean, norm.inverse, norm.scale, of_taps, *rest, float(values), c
     start(statistics.of_first_norm, grid, sums, *given, OF_BATCH=of_batch, **OF_NORM)
     return [of_taps, *rest]
