@@ -47,9 +47,9 @@ def forward(
         [*norm, at] if norm else [x, x, x, x, at] for norm, at in zip((norm1, norm2), eps, strict=True)
     )
     sizes = b * an_image, an_image, height, width, down, across, columns, *pad, c
-    given = x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes
+    given = out, sums, weight, x if bias is None else bias, *first, *second, *sizes
     flags = dict(NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride)
-    start(depthwise.forward, (programs, walks), *given, **flags, **options)
+    start(depthwise.forward, (programs, walks), x, *given, **flags, **options)
     return out, sums.sum(1)
 
 
