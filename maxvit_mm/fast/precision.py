@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,15 @@ def precision_of(x: Tensor) -> torch.dtype:
     """The precision of a product with `x`; as autocast has it, which leaves fp64 alone."""
     cast = autocast_dtype(x.device.type)
     return x.dtype if cast is None or x.dtype == torch.float64 else cast
+
+
+def cast_together(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """Tensors in that type, those that are as they are; without a backward pass. A GPU casts all at once."""
+    casts = [each if each.dtype == dtype else torch.empty_like(each, dtype=dtype) for each in tensors]
+    others = [(cast, each) for cast, each in zip(casts, tensors, strict=True) if cast is not each]
+    if others:
+        torch._foreach_copy_([cast for cast, _ in others], [each for _, each in others])
+    return casts
 
 
 def in_precision(*operands: Tensor | None) -> list[Any]:

@@ -37,6 +37,7 @@ class PartitionAttention(Layer):
         )
         self.out = nn.Linear(width, width)
 
+    @has_fast_twin
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         return self.out(self.attend(self.qkv(x), size))
 

@@ -68,9 +68,10 @@ def test_a_step_equals_float64s(of_kernels, full_of_nan, size, stride, conventio
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_several_walks_tiles_and_shares_meet(of_kernels, full_of_nan, monkeypatch, stride):
-    """Walks of few columns, images in several shares, more channels than a tile has."""
+    """Walks of few columns, images in several shares of one tile or two, more channels than a tile has."""
     monkeypatch.setattr("maxvit_mm.fast.gpu.launch.depthwise.SHORTEST_WALK", 4)
     monkeypatch.setitem(narrow_tile(), "PLACES", 4)
+    monkeypatch.setattr("maxvit_mm.fast.gpu.launch.narrow.REDUCERS_AN_SM", 4)
     layer = layer_of(stride, inputs=36, outputs=20).to(of_kernels)
     assert_right(layer, a_map(1, 3, 9, device=of_kernels, channels=36))
 

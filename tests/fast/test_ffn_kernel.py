@@ -54,6 +54,7 @@ def test_under_autocast_gradients_of_weights_are_in_fp32(of_kernels, full_of_nan
     layer = randomise(FFN(32, "tanh")).to(of_kernels)
     with torch.autocast(of_kernels.type, dtype):
         assert_right(layer, torch.randn(2, 3, 32, device=of_kernels).to(dtype))
+        assert ffn.train(layer, torch.randn(2, 3, 32, device=of_kernels)).dtype == dtype  # as a product's
 
 
 def test_maps_and_gradients_of_any_strides_are_taken(of_kernels, full_of_nan):

@@ -49,6 +49,10 @@ CASES = {
         (MBConv(24, 32, stride, 0.0, convention=convention), [(x,) for x in maps(24)])
         for stride, convention in ((1, OFFICIAL), (2, OFFICIAL), (2, TORCHVISION))
     ],
+    "PartitionAttention.forward": lambda: [
+        (PartitionAttention(64, partition, 7), [(x.permute(0, 2, 3, 1), (7, 7)) for x in maps(64)])
+        for partition in (Block, Grid)
+    ],
     "PartitionAttention.attend": lambda: [
         (
             PartitionAttention(64, partition, table),
@@ -80,6 +84,7 @@ INSIDE = {
     ("MBConv.branch", True): {"expand", "norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", False): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
     ("MBConv.narrow", True): {"norm1", "act", "depthwise", "norm2", "se", "shrink"},
+    ("PartitionAttention.forward", True): {"qkv", "out"},
     ("PartitionAttention.attend", False): set(),
     ("PartitionAttention.attend", True): set(),
     ("PartitionAttention.attend", None): set(),

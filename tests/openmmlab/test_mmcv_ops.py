@@ -160,14 +160,18 @@ def test_roi_align_of_half_precision_rounds_only_its_result(ops, half):
 
 def test_roi_align_is_the_same_in_many_small_steps(monkeypatch):
     maps, rois = torch.randn(1, 4, 40, 40), torch.tensor([[0, 3.0, 2, 37, 29]]).repeat(3, 1)
-    output, grad, none = torch.zeros(3, 4, 7, 7), torch.zeros(1, 4, 40, 40), torch.zeros(0)
+    rois[1, 3:] = torch.tensor([13, 18])  # of another kind
+    gradient, none = torch.randn(3, 4, 7, 7), torch.zeros(0)
     results = []
-    for chunk in (our_roi_align.CHUNK, 1):
+    for chunk, together in ((our_roi_align.CHUNK, our_roi_align.TOGETHER), (2**21, 1), (1, 2**14), (1, 1)):
         monkeypatch.setattr(our_roi_align, "CHUNK", chunk)
+        monkeypatch.setattr(our_roi_align, "TOGETHER", together)
+        output, grad = torch.zeros(3, 4, 7, 7), torch.zeros(1, 4, 40, 40)
         our_roi_align.roi_align_forward(maps, rois, output, none, none, 7, 7, 1.0, 0, 1, True)
-        our_roi_align.roi_align_backward(output, rois, none, none, grad.zero_(), 7, 7, 1.0, 0, 1, True)
-        results.append((output.clone(), grad.clone()))
-    torch.testing.assert_close(*results)
+        our_roi_align.roi_align_backward(gradient, rois, none, none, grad, 7, 7, 1.0, 0, 1, True)
+        results.append((output, grad))
+    for each in results[1:]:
+        torch.testing.assert_close(each, results[0])
 
 
 def test_max_pooling_needs_compiled_mmcv(ops):

@@ -50,13 +50,17 @@ def align(maps, rois, ratio):
 
 
 @pytest.mark.parametrize("count", [3, 60])
-def test_roi_align_waits_twice_however_many_sizes_its_rois_have(count):
+def test_roi_align_waits_twice_and_once_more_on_its_way_back_however_many_sizes_its_rois_have(count):
     boxes, _ = boxes_of(count)
     rois = torch.cat([torch.zeros(count, 1), boxes], 1)
     maps = torch.randn(1, 4, 80, 80)
     with counted_reads() as seen:
         align(maps, rois, 0)
     assert seen == ["unique_dim", "tolist"]
+    grad, none = torch.randn(count, 4, 7, 5), maps.new_empty(0)
+    with counted_reads() as seen:
+        roi_align.roi_align_backward(grad, rois, none, none, torch.zeros_like(maps), 7, 5, 0.25, 0, 1, True)
+    assert seen == ["unique_dim", "tolist", "unique_consecutive"]
 
 
 def test_focal_loss_does_not_wait():

@@ -4,6 +4,7 @@ all of a map at once; and depthwise convolutions, which go past cuDNN.
 What they take on a GPU has not been measured with this code. In the order to read them:
 
     attention        the operator of partition attention, without and with a backward pass
+    attention_step   the same with the products around it, with a backward pass to come
     narrow           the middle of an MBConv at inference
     branch           a whole branch of an MBConv with a backward pass to come
     branch_step      what both of its ways compute
@@ -21,7 +22,7 @@ from ..cpu import FFN, MIDDLE, ON_CPUS
 from ..cpu.reasons import depthwise as other_depthwise
 from ..cpu.reasons import ffn as other_ffn
 from ..depthwise import depthwise
-from . import attention, block, branch, ffn, narrow, pointwise, reasons
+from . import attention, attention_step, block, branch, ffn, narrow, pointwise, reasons
 
 CUDA = ("cuda",)
 
@@ -31,8 +32,11 @@ ON_GPUS = {
     for seam, twins in ON_CPUS.items()
     if seam != "MaxViTBlock.forward"
 }
+ON_GPUS["PartitionAttention.forward"] = [
+    Twin("cuda", CUDA, True, True, ("qkv", "out"), reasons.attention, attention_step.train)
+]
 ON_GPUS["PartitionAttention.attend"].insert(
-    0, Twin("cuda", CUDA, True, None, (), reasons.attention, attention.attend)
+    0, Twin("cuda", CUDA, True, None, (), reasons.attend, attention.attend)
 )
 ON_GPUS["MBConv.branch"] = [Twin("cuda", CUDA, True, True, ("expand", *MIDDLE), reasons.branch, branch.train)]
 ON_GPUS["MBConv.narrow"].insert(0, Twin("cuda", CUDA, True, False, MIDDLE, reasons.narrow, narrow.infer))

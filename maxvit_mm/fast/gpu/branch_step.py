@@ -41,7 +41,7 @@ def forward(
     from .norm import at_statistics
 
     how, tokens = launch.Geometry(*how), as_tokens(n)
-    expand, shrink, bias = (each.to(n.dtype) for each in (expand, shrink, bias))
+    expand, shrink, bias = precision.cast_together((expand, shrink, bias), n.dtype)
     x = as_map(tokens @ expand.t(), n)
     of_x = product.statistics(tokens, expand) if norms[0].training else None
     numbers1, source1 = at_statistics(norms[0], x, of_x and of_x.found, counts)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...network.attention import FFN, without_autocast
 from .. import precision
-from ..precision import in_precision
+from ..precision import cast_together, in_precision
 from .operators import WayBack, operator
 
 aten = torch.ops.aten
@@ -43,8 +43,9 @@ def train(layer: FFN, x: Tensor) -> Tensor:
     """`FFN.forward`; keeps `x` and what the GELU is of."""
     first, gelu, second = cast("Any", layer)
     weights = first.weight, first.bias, second.weight, second.bias
+    (x,) = in_precision(x)
     with without_autocast(x):
-        return trained(*in_precision(x), *weights, gelu.approximate)[0]
+        return trained(x, *weights, gelu.approximate)[0]
 
 
 def run(
@@ -54,7 +55,7 @@ def run(
 
     They are cast in here, so that gradients that are summed in fp32 need no cast, nor lose anything to one.
     """
-    cast1, bias1, cast2, bias2 = (each.to(x.dtype) for each in (weight1, bias1, weight2, bias2))
+    cast1, bias1, cast2, bias2 = cast_together((weight1, bias1, weight2, bias2), x.dtype)
     z = torch.addmm(bias1, x.flatten(0, -2), cast1.t())
     hidden = aten.gelu(z, approximate=gelu)
     out = torch.addmm(bias2, hidden, cast2.t()).view(*x.shape[:-1], len(bias2))

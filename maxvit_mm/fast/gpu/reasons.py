@@ -22,7 +22,7 @@ from ...network.touched import touched
 from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import other, other_1x1, other_ffn, other_layer_norm, other_narrow
+from ..cpu.form import other, other_1x1, other_ffn, other_layer_norm, other_linear, other_narrow
 from ..cpu.norm import group_of
 from ..cpu.reasons import of_lean_narrow, other_weights, unfoldable
 from ..precision import precision_of
@@ -34,12 +34,30 @@ LEAST_TRITON = 3, 6  # that the kernels were compiled with; torch 2.11 brings it
 LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
-def attention(layer: PartitionAttention, qkv: Tensor, size: tuple[int, int]) -> str | None:
+def attention(layer: PartitionAttention, x: Tensor, _: tuple[int, int]) -> str | None:
+    return (
+        not_computed(x)
+        or layer.answer(of_attention)
+        or other_heads(layer, x.shape[3])
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
+
+
+def of_attention(layer: PartitionAttention) -> str | None:
+    inner = layer._modules
+    return other_linear("qkv", inner["qkv"]) or other_linear("out", inner["out"])  # type: ignore[arg-type]
+
+
+def attend(layer: PartitionAttention, qkv: Tensor, _: tuple[int, int]) -> str | None:
     if qkv.dtype not in PRECISIONS:
         return f"its kernel does not compute in {qkv.dtype}"
-    if qkv.shape[3] != 3 * HEAD_WIDTH * layer.heads:
-        return f"its kernel is for heads of {HEAD_WIDTH} channels"
-    return layer.answer(no_kernels, qkv.device.type, qkv.device.index)
+    return other_heads(layer, qkv.shape[3] // 3) or layer.answer(
+        no_kernels, qkv.device.type, qkv.device.index
+    )
+
+
+def other_heads(layer: PartitionAttention, width: int) -> str | None:
+    return None if width == HEAD_WIDTH * layer.heads else f"its kernel is for heads of {HEAD_WIDTH} channels"
 
 
 def pointwise(layer: PointwiseConv2d, x: Tensor) -> str | None:

@@ -9,7 +9,7 @@ Formula: He et al., `Mask R-CNN <https://arxiv.org/abs/1703.06870>`_, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import torch
@@ -20,6 +20,8 @@ from .compiled import needs_compiled
 
 MAX_POOLING = 0  # mmcv's pool_mode; 1 is the average
 CHUNK = 2**21  # pairs of a bin and a pixel held at a time: some 50 MB
+TOGETHER = 2**19  # of them, sorted at a time on the way back: a GPU is waited for at each time
+Part = tuple[Tensor, Tensor, Tensor]  # what `matrix` yields
 
 
 def roi_align_forward(
@@ -76,20 +78,22 @@ def roi_align_backward(
     """Add the gradient of the features [B, C, H, W] to `grad_input`; see `roi_align_forward`."""
     refuse_max_pooling(pool_mode)
     bins = (aligned_height, aligned_width)
-    grad_pixels = torch.zeros_like(rows(grad_input))
+    batch, channels, height, width = grad_input.shape
+    precision = torch.promote_types(grad_input.dtype, torch.float32)
+    grad_pixels = grad_input.new_zeros(batch * height * width, channels, dtype=precision)
     parts = matrix(rois, grad_input.shape, bins, spatial_scale, sampling_ratio, aligned)
-    for which, pixel, share in parts:
+    for held in together(parts):
+        which, pixel, share = zip(*held, strict=True)
         # Sorted by pixel, the matrix is its own transpose: bags of bins instead of bags of pixels.
-        pixel_of_pair, order = pixel.flatten().sort()
+        pixel_of_pair, order = torch.cat([each.flatten() for each in pixel]).sort()
         touched, pairs = pixel_of_pair.unique_consecutive(return_counts=True)
         grad_pixels[touched] += F.embedding_bag(
-            order // pixel.shape[1],
-            rows(grad_output[which]),
+            bin_of_pair(pixel)[order],
+            rows(grad_output[torch.cat(which)]),
             pairs.cumsum(0) - pairs,
             mode="sum",
-            per_sample_weights=share.flatten()[order].to(grad_pixels),
+            per_sample_weights=torch.cat([each.flatten() for each in share])[order].to(grad_pixels),
         )
-    batch, _, height, width = grad_input.shape
     grad_input += grad_pixels.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
@@ -100,7 +104,7 @@ def matrix(
     scale: float,
     ratio: int,
     aligned: bool,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+) -> Iterator[Part]:
     """The sparse matrix from pixels to bins, for some RoIs with windows of one size at a time.
 
     Yields:
@@ -134,6 +138,28 @@ def matrix(
             pixel = row[:, :, None, :, None] * shape[3] + x[:, None, :, None, :]
             share = share_y[:, :, None, :, None] * share_x[:, None, :, None, :]
             yield which, pixel.flatten(3).flatten(0, 2), share.flatten(3).flatten(0, 2)
+
+
+def together(parts: Iterator[Part]) -> Iterator[list[Part]]:
+    """As many parts at a time as have `TOGETHER` pairs of a bin and a pixel, or one that has more."""
+    held: list[Part] = []
+    size = 0
+    for part in parts:
+        pairs = part[1].numel()
+        if held and size + pairs > TOGETHER:
+            yield held
+            held, size = [], 0
+        held.append(part)
+        size += pairs
+    if held:
+        yield held
+
+
+def bin_of_pair(pixel: Sequence[Tensor]) -> Tensor:
+    """The number of each pair's bin, counted through all parts."""
+    number = torch.arange(sum(map(len, pixel)), device=pixel[0].device)
+    parts = zip(number.split([*map(len, pixel)]), pixel, strict=True)
+    return torch.cat([bins[:, None].expand_as(pixels).flatten() for bins, pixels in parts])
 
 
 def axis(

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import few_tokens, many_tokens
 from ..kernels import of_table as of_table_kernels
 from ..tiles import is_small
-from .device import processors_of, start
+from .device import cdiv, power_of_2, processors_of, start
 
 LEAST_LANES = 16  # of a product's operand
 ENTRIES = 16  # of the table, of a program
@@ -143,7 +142,7 @@ def backward(
             start(of_table_kernels.of_bias, each_distance, *given, *sizes, **options)
     if wanted:
         of_bias = partial.sum(0) if len(partial) > 1 else partial
-        entries = 2 * p - 1, triton.cdiv(2 * q - 1, ENTRIES), heads
+        entries = 2 * p - 1, cdiv(2 * q - 1, ENTRIES), heads
         tile = dict(COLUMNS=options["COLUMNS"], LANES=options["LANES"], ENTRIES=ENTRIES)
         start(of_table_kernels.of_table, entries, of_bias, of_table, p, q, **tile)
     return of_qkv, of_table
@@ -151,8 +150,8 @@ def backward(
 
 def few_options(x: Tensor, kernel: str, p: int, q: int) -> Options:
     """What a kernel for groups that a tile holds is built with."""
-    columns = triton.next_power_of_2(q)
-    lanes = max(LEAST_LANES, triton.next_power_of_2(p * columns))
+    columns = power_of_2(q)
+    lanes = max(LEAST_LANES, power_of_2(p * columns))
     return dict(COLUMNS=columns, LANES=lanes, **FEW[is_fp32(x)][kernel])
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import depthwise
-from .device import processors_of, start
+from .device import cdiv, processors_of, start
 
 # By stride, how the kernel is built: a study of it was compiled so without spills, but never timed.
 OPTIONS = {
@@ -39,22 +38,22 @@ def forward(
     if not b:
         return out, x.new_empty(b, c, dtype=torch.float32)
     options = OPTIONS[stride]
-    an_image = triton.cdiv(down, options["ROWS"])
-    programs = triton.cdiv(c, options["CHANNELS"]) * triton.cdiv(b * an_image, options["STRIPS"])
+    an_image = cdiv(down, options["ROWS"])
+    programs = cdiv(c, options["CHANNELS"]) * cdiv(b * an_image, options["STRIPS"])
     columns = columns_of_a_walk(across, programs, PROGRAMS_AN_SM * processors_of(x))
-    walks = triton.cdiv(across, columns)
+    walks = cdiv(across, columns)
     sums = x.new_empty(b, an_image * walks, c, dtype=torch.float32)
     first, second = (
         [*norm, at] if norm else [x, x, x, x, at] for norm, at in zip((norm1, norm2), eps, strict=True)
     )
     sizes = b * an_image, an_image, height, width, down, across, columns, *pad, c
-    given = x, out, sums, weight, x if bias is None else bias, *first, *second, *sizes
+    given = out, sums, weight, x if bias is None else bias, *first, *second, *sizes
     flags = dict(NORMED=bool(norm1), BIASED=bias is not None, WHOLE=True, TANH=tanh, STRIDE=stride)
-    start(depthwise.forward, (programs, walks), *given, **flags, **options)
+    start(depthwise.forward, (programs, walks), x, *given, **flags, **options)
     return out, sums.sum(1)
 
 
 def columns_of_a_walk(across: int, programs: int, wanted: int) -> int:
     """So many that there are programs enough, where walks are not too short."""
-    walks = max(1, min(triton.cdiv(wanted, programs), across // SHORTEST_WALK))
-    return triton.cdiv(across, walks)
+    walks = max(1, min(cdiv(wanted, programs), across // SHORTEST_WALK))
+    return cdiv(across, walks)

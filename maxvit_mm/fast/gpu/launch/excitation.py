@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import excitation
-from .device import start
+from .device import cdiv, start
 from .statistics import Norm
 
 TILE = dict(CHANNELS=64, num_warps=4)
@@ -30,10 +29,10 @@ def gate(
     weight1, bias1, weight2, bias2 = of_gate
     (b, c), width = sums.shape, len(bias1)
     mean, r, factor = torch.empty_like(sums), sums.new_empty(b, width), sums.new_empty(b, c, dtype=dtype)
-    images = triton.cdiv(b, IMAGES)
+    images = cdiv(b, IMAGES)
     given = sums, weight1, bias1, mean, r, b, 1.0 / places, width, c
-    start(excitation.squeeze, (images, triton.cdiv(width, WIDTH)), *given, **TILE)
-    tiles = triton.cdiv(c, TILE["CHANNELS"])
+    start(excitation.squeeze, (images, cdiv(width, WIDTH)), *given, **TILE)
+    tiles = cdiv(c, TILE["CHANNELS"])
     start(excitation.excite, (images, tiles), r, weight2, bias2, factor, b, width, c, **TILE)
     return factor, mean, r
 
@@ -58,11 +57,11 @@ def gate_backward(
     weight1, _, weight2, _ = of_gate
     of_r, of_each = torch.empty_like(r), [torch.empty_like(each) for each in of_gate]
     of_norm, by_image = sums.new_empty(4, c), sums.new_empty(2, b, c)
-    grid = triton.cdiv(b, IMAGES), triton.cdiv(width, WIDTH)
+    grid = cdiv(b, IMAGES), cdiv(width, WIDTH)
     start(excitation.back_to_squeezed, grid, sums, factor, weight2, r, of_r, b, width, c, **TILE)
     given = sums, factor, mean, r, of_r, weight1, *of_each, norm.mean, norm.inverse, norm.scale
     rest = *of_norm, *by_image, b, 1.0 / places, float(b * places), width, c
-    grid = triton.cdiv(c, TILE["CHANNELS"]), grid[1]
+    grid = cdiv(c, TILE["CHANNELS"]), grid[1]
     start(excitation.back, grid, *given, *rest, OF_BATCH=of_batch, **TILE)
     of_weight, of_bias, per_z, per_one = of_norm
     return of_each, [of_weight, of_bias], [*by_image, per_z, per_one]

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from ... import precision
 from ..kernels import product
 from .attention import is_fp32, takes_tf32
-from .device import processors_of, start
+from .device import cdiv, processors_of, start
 
 SCATTER = dict(TOKENS=64, TILE=64, num_warps=4)
 OF_PRODUCT = dict(ROWS=16, TILE=64, num_warps=4)
@@ -33,16 +32,16 @@ class OfProduct(NamedTuple):
 def statistics(n: Tensor, weight: Tensor) -> OfProduct:
     """Of a map [tokens, channels] and a weight [outputs, channels] of its precision, both contiguous."""
     (tokens, c), outputs, tile = n.shape, len(weight), SCATTER["TILE"]
-    tiles = triton.cdiv(c, tile) ** 2
-    wanted = triton.cdiv(READERS_AN_SM * processors_of(n), tiles)
-    share = max(SHORTEST_SHARE, triton.cdiv(tokens, wanted))
-    shares = triton.cdiv(tokens, share)
+    tiles = cdiv(c, tile) ** 2
+    wanted = cdiv(READERS_AN_SM * processors_of(n), tiles)
+    share = max(SHORTEST_SHARE, cdiv(tokens, wanted))
+    shares = cdiv(tokens, share)
     sums = n.new_empty(shares, c + 1, c, dtype=torch.float32)
     exact = "tf32" if is_fp32(n) and n.is_cuda and takes_tf32() else product.EXACT.value
     start(product.scatter, (tiles * shares,), n, sums, tokens, share, c, PRECISION=exact, **SCATTER)
     sums = sums.sum(0) if shares > 1 else sums
     found, by_scatter, mean = sums.new_empty(1, 3, outputs), sums.new_empty(outputs, c), sums.new_empty(c)
-    grid = (triton.cdiv(outputs, OF_PRODUCT["ROWS"]),)
+    grid = (cdiv(outputs, OF_PRODUCT["ROWS"]),)
     given = sums, n, weight, by_scatter, mean, found, float(tokens), c, outputs
     start(product.statistics, grid, *given, **OF_PRODUCT)
     return OfProduct(found, by_scatter, mean)
@@ -65,13 +64,13 @@ def backward(
     """
     (outputs, c), of_batch = weight.shape, of_product is not None
     scaled, through, constant = torch.empty_like(weight), weight.new_empty(c, c), weight.new_empty(c)
-    tiles = triton.cdiv(c, BACK["TILE"])
+    tiles = cdiv(c, BACK["TILE"])
     given = scale, *added, scaled, through, constant, c, outputs
     start(product.back, (tiles**2 if of_batch else tiles,), weight, *given, OF_BATCH=of_batch, **BACK)
     of_n = torch.addmm(constant, n, through).addmm_(g, scaled) if of_batch else g @ scaled
     of_weight = precision.product_in_fp32(g.t(), n)
     found, by_scatter, mean = of_product or (of_weight,) * 3
-    grid = (triton.cdiv(outputs, OF_WEIGHT["ROWS"]) * triton.cdiv(c, OF_WEIGHT["TILE"]),)
+    grid = (cdiv(outputs, OF_WEIGHT["ROWS"]) * cdiv(c, OF_WEIGHT["TILE"]),)
     rest = by_scatter, mean, found, scale, *added, float(len(n)), c, outputs
     start(product.of_weight, grid, of_weight, *rest, OF_BATCH=of_batch, **OF_WEIGHT)
     return of_n, of_weight

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import residual
-from .device import processors_of, start
+from .device import cdiv, power_of_2, processors_of, start
 
 TILE = 2048  # values of a program at a time: as many tokens as that holds
 WARPS = 4
@@ -16,7 +15,7 @@ BACK_AN_SM = 8  # programs of the way back, which sum the gradients of weight an
 
 def tile_of(channels: int) -> dict[str, int]:
     """Tokens of a program at a time, and the power of two that holds one."""
-    block = triton.next_power_of_2(channels)
+    block = power_of_2(channels)
     return dict(ROWS=max(1, TILE // block), BLOCK=block, num_warps=WARPS if block <= TILE else 2 * WARPS)
 
 
@@ -43,7 +42,7 @@ def forward(
     given = branch, x if keep is None else keep, total, out, weight, bias
     rest = tokens, tokens // len(x), factor, eps, c
     flags = dict(DROPS=keep is not None, NORMS=norm is not None)
-    start(residual.forward, (triton.cdiv(tokens, tile["ROWS"]),), x, *given, *rest, **flags, **tile)
+    start(residual.forward, (cdiv(tokens, tile["ROWS"]),), x, *given, *rest, **flags, **tile)
     return total, out
 
 
@@ -59,9 +58,9 @@ def backward(
     """The gradients of both summands; and of the norm's weight and bias, [2, c] in fp32."""
     c = total.shape[-1]
     tokens, tile = total.numel() // c, tile_of(c)
-    blocks = triton.cdiv(tokens, tile["ROWS"])
-    most = triton.cdiv(blocks, min(blocks, BACK_AN_SM * processors_of(total))) * tile["ROWS"]
-    programs = triton.cdiv(tokens, most)
+    blocks = cdiv(tokens, tile["ROWS"])
+    most = cdiv(blocks, min(blocks, BACK_AN_SM * processors_of(total))) * tile["ROWS"]
+    programs = cdiv(tokens, most)
     of_x = torch.empty_like(total)
     of_branch = of_x if keep is None else torch.empty_like(total)
     sums = total.new_empty(programs, 2, c, dtype=torch.float32)
@@ -77,5 +76,5 @@ def scaled(of_total: Tensor, keep: Tensor, factor: float) -> Tensor:
     tokens, tile = of_total.numel() // c, tile_of(c)
     of_branch = torch.empty_like(of_total)
     rest = tokens, tokens // len(of_total), factor, c
-    start(residual.scaled, (triton.cdiv(tokens, tile["ROWS"]),), of_total, keep, of_branch, *rest, **tile)
+    start(residual.scaled, (cdiv(tokens, tile["ROWS"]),), of_total, keep, of_branch, *rest, **tile)
     return of_branch

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import statistics
-from .device import start
+from .device import cdiv, start
 
 COMBINED = dict(ROWS=64, CHANNELS=16, num_warps=4)
 OF_NORM = dict(CHANNELS=64, num_warps=2)
@@ -42,7 +41,7 @@ def at_statistics(
     given = mean, variance, batches, norm.weight, norm.bias
     rest = rows, norm.momentum, norm.eps, len(mean)
     flags = dict(OF_BATCH=found is not None, COUNTS=counts)
-    grid = (triton.cdiv(len(mean), COMBINED["CHANNELS"]),)
+    grid = (cdiv(len(mean), COMBINED["CHANNELS"]),)
     found = numbers if found is None else found
     start(statistics.at_statistics, grid, found, *given, *numbers, *rest, **flags, **COMBINED)
     return numbers
@@ -52,7 +51,7 @@ def of_first_norm(sums: Tensor, norm: Norm, taps: Tensor, values: int, of_batch:
     """The gradients of taps, weight and bias, and what the norm's statistics add; see the kernel."""
     c = len(norm.mean)
     of_taps, rest = torch.empty_like(taps), sums.new_empty(4, c)
-    grid = (triton.cdiv(c, OF_NORM["CHANNELS"]),)
+    grid = (cdiv(c, OF_NORM["CHANNELS"]),)
     given = norm.mean, norm.inverse, norm.scale, of_taps, *rest, float(values), c
     start(statistics.of_first_norm, grid, sums, *given, OF_BATCH=of_batch, **OF_NORM)
     return [of_taps, *rest]
