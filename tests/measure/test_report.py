@@ -8,17 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 
 import pytest
 import torch
 from conftest import ROOT
+from mmengine.registry import DefaultScope
 from runs import PICO
 
 from maxvit_mm.commands import benchmark
 from maxvit_mm.measure import processes
 from maxvit_mm.measure import report as report_module
 from maxvit_mm.measure.breakdown import OPS, PARTS, breakdown_table
-from maxvit_mm.measure.detector_steps import LEAST, batches_of, config_on, parts_of_steps, step_times
+from maxvit_mm.measure.detector_steps import (
+    LEAST,
+    batches_of,
+    built,
+    config_on,
+    parts_of_steps,
+    step_times,
+)
 from maxvit_mm.measure.equality import NotEqualError
 from maxvit_mm.measure.goals import TINY, Goal
 from maxvit_mm.measure.launches import launches
@@ -154,6 +163,15 @@ def batches(shapes):
     found, reading = batches_of(cfg, 1, 6)
     assert len(found) == len(reading) == 6
     return cfg, found
+
+
+def test_each_backbone_is_built_as_often_as_is_wanted_and_no_scope_is_left_behind(batches, monkeypatch):
+    """The second table builds what the first has built; what follows may have to do without MMDetection."""
+    monkeypatch.setattr(DefaultScope, "_instance_dict", OrderedDict())
+    for kind in ("MaxViT", "SwinTransformer") * 2:
+        name = {"MaxViT": "maxvit_mm", "SwinTransformer": "Swin-T (mmdet)"}[kind]
+        assert type(built(batches[0], name, "cpu", "fp32")[0].backbone).__name__ == kind
+    assert DefaultScope.get_current_instance() is None
 
 
 @pytest.fixture
