@@ -190,7 +190,7 @@ def is_exporting() -> bool:
 
 @torch.compiler.assume_constant_result
 def dynamo_exports() -> bool:
-    """Whether the compiler traces for an export. Until torch 2.12 what it traces takes that for true."""
+    """Whether the compiler traces for an export. In what it traces, torch 2.11 takes that for true always."""
     from torch._dynamo.symbolic_convert import InstructionTranslator
 
     said = getattr(torch.compiler, "is_exporting", bool)
