@@ -11,7 +11,8 @@ for package, name in (
     ("mmcv", "mmcv"),
     ("mmdet", "MMDetection"),
 ):
-    if find_spec(package) is None:
+    may_lack = package == "mmdet" and Path(sys.argv[0]).name == "benchmark.py"  # which measures the rest
+    if find_spec(package) is None and not may_lack:
         sys.exit(
             f"{sys.executable} has no {name}: activate the environment that `make` filled, with "
             "`. .venv/bin/activate`, or install it as docs/install.md says"

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from ..data.shapes import make_shapes
 from ..measure.charts import draw_bars, draw_growth
 from ..measure.goals import TINY, Sizes
 from ..measure.peers import CANDIDATES, Work
+from ..measure.processes import run_apart
 from ..measure.report import Found, Report
 from ..measure.tables import growth_table, table
 from ..measure.timing import DTYPES, Row, first_calls, growth, measure, unseen
@@ -66,13 +66,11 @@ def write_report(args: argparse.Namespace, machine: str) -> list[Row]:
     if args.device == "cuda":
         machine = f"{torch.cuda.get_device_name()}, {machine}"
 
-    def folder() -> Path:
-        return args.data or make_shapes(Path("data/shapes"))
-
     def text_of(found: Found) -> str:
         return f"{found.as_text()}\n\n{machine}, {args.dtype[0]}; {time.monotonic() - start:.0f} s in all"
 
-    def save(found: Found) -> None:
+    def save(report: Report) -> None:
+        found = report.found
         (args.out / "report.md").write_text(text_of(found) + "\n")
         everything = {
             "machine": machine,
@@ -85,10 +83,11 @@ def write_report(args: argparse.Namespace, machine: str) -> list[Row]:
         }
         write_json(args.out / "report.json", everything)
 
-    found = Report(args.device, args.dtype[0], args.rounds, folder, sizes, args.minutes).run(save)
+    report = Report(args.device, args.dtype[0], args.rounds, args.data, sizes, args.minutes)
+    found = run_apart(report, save) if args.device == "cuda" else report.run(save)
     print(f"\n{(args.out / 'report.md').read_text()}; written to {args.out}")
     if found.lost:
-        raise SystemExit(f"{len(found.lost)} sections were not measured: {'; '.join(found.lost)}")
+        raise SystemExit(f"{len(found.lost)} were not measured: {'; '.join(found.lost)}")
     return found.rows
 
 
@@ -153,6 +152,8 @@ def options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--autocast is of the forward pass in bf16: give --kind forward --dtype bf16 with it")
     if args.data and not args.report:
         parser.error("--data is of --report")
+    if args.data and not args.data.is_dir():
+        parser.error(f"--data {args.data} is no folder")
     if args.report and (args.only or args.compile or args.scaled or args.autocast or args.sweep):
         parser.error(
             "--report has works of its own: give it --device, --dtype, --rounds, --minutes, "

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -208,6 +207,8 @@ def crops(extractor: Any, count: int, maps: Tensor) -> Tensor:
 
 def run_transformer(detector: Any, maps: tuple[Tensor, ...], height: int, width: int) -> list[Any]:
     """DINO's transformer and head, or Mask2Former's, for an image with ten objects."""
+    from mmdet.structures import DetDataSample  # here, as a backbone is counted without MMDetection
+
     shape = (height, width)
     boxes = torch.tensor([0.25, 0.25, 0.75, 0.75]) * torch.tensor([width, height, width, height])
     objects = InstanceData(bboxes=boxes.repeat(10, 1), labels=torch.zeros(10, dtype=torch.long))

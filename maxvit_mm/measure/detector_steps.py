@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, DefaultScope
 
 from ..data.coco_folder import inspect
 from ..openmmlab.fused import fuse
@@ -40,8 +41,11 @@ BACKBONES: dict[str, dict[str, Any]] = {
 
 
 LEAST = 3  # steps that are timed, however long they take
+# While a detector is built and runs; what follows is not to need MMDetection.
+in_its_scope = DefaultScope.overwrite_default_scope("mmdet")
 
 
+@in_its_scope
 def step_times(
     cfg: Config, batches: Sequence[Any], names: Sequence[str], device: str, dtype: str, most: float = math.inf
 ) -> dict[str, list[float]]:
@@ -69,6 +73,7 @@ def step_times(
     return {name: times[1:fewest] for name, times in found.items()}
 
 
+@in_its_scope
 def parts_of_steps(
     cfg: Config, batches: Sequence[Any], names: Sequence[str], device: str, dtype: str
 ) -> dict[str, list[dict[str, float]]]:
@@ -93,13 +98,13 @@ def config_on(folder: Path, scale: Any) -> Config:
     return cfg
 
 
+@in_its_scope
 def batches_of(cfg: Config, batch: int, count: int) -> tuple[list[dict[str, Any]], list[float]]:
     """The first images of the training, as its pipeline prepares them; after the last, from the first.
 
     Returns:
         The batches, and the seconds that one process took to read and prepare each.
     """
-    init_default_scope("mmdet")
     torch.manual_seed(0)
     dataset = DATASETS.build(next(iter(dataset_configs(cfg.train_dataloader))))
     items = (dataset[number % len(dataset)] for number in range(batch * count))
@@ -111,14 +116,16 @@ def batches_of(cfg: Config, batch: int, count: int) -> tuple[list[dict[str, Any]
     return batches, seconds
 
 
+@in_its_scope
 def built(cfg: Config, name: str, device: str, dtype: str) -> tuple[Any, OptimWrapper]:
     """A detector in training, with the optimizer of the config, as `tools/train.py` runs it.
 
     A CPU, which rehearses, trains in fp32.
     """
     torch.manual_seed(0)
-    cfg = cfg.copy()
-    cfg.merge_from_dict(dict(model=BACKBONES[name]))
+    cfg = deepcopy(cfg)
+    # A copy, as `_delete_` is taken out of what is merged.
+    cfg.merge_from_dict(dict(model=deepcopy(BACKBONES[name])))
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
     wrapper = cfg.optim_wrapper
     if device == "cuda" and DTYPES[dtype] is not torch.float32:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 
 from .breakdown import breakdown_table
-from .detector_steps import batches_of, config_on, parts_of_steps, step_times
 from .equality import check_equal
 from .goals import (
     DEPLOYED,
@@ -36,7 +35,7 @@ from .goals import (
     per_pixel,
 )
 from .peers import Work
-from .timing import Row, first_calls, measure, unseen
+from .timing import Row, first_calls, in_a_line, measure, unseen
 
 FORWARD, TRAINING = "forward", "training step"
 PROFILED = 5  # steps of a detector that are taken apart
@@ -79,49 +78,63 @@ class Found(NamedTuple):
 class Report:
     """The sections of a report.
 
+    Attributes:
+        over: the titles of sections that were done, or failed, or not begun for want of time.
+        running: the title of the one that runs.
+        gone: whether the GPU takes no more work from this process, after an error such as an access to memory
+            that is not there.
+
     Args:
         device: 'cuda' or 'cpu'.
         dtype: of what is measured, 'fp32' or 'bf16'.
         rounds: how often each is timed.
-        folder: makes or names a folder of images in COCO's layout, of mixed sizes, for a detector's step.
+        data: a folder of images in COCO's layout, of mixed sizes, for a detector's step; None for the
+            embedded shapes.
         minutes: after which no other section is begun.
     """
 
     def __init__(
-        self,
-        device: str,
-        dtype: str,
-        rounds: int,
-        folder: Callable[[], Path],
-        sizes: Sizes,
-        minutes: float = 6.0,
+        self, device: str, dtype: str, rounds: int, data: Path | None, sizes: Sizes, minutes: float = 6.0
     ) -> None:
         self.device, self.dtype, self.rounds = device, dtype, rounds
-        self.folder, self.sizes, self.minutes = folder, sizes, minutes
+        self.data, self.sizes, self.minutes = data, sizes, minutes
         self.found = Found([], {}, [], {}, [], [])
+        self.over: list[str] = []
+        self.running: str | None = None
+        self.gone = False
+        self.start = time.time()  # of a clock that all processes share
 
-    def run(self, save: Callable[[Found], None]) -> Found:
-        """Measure all, and `save` after each section what has been found so far."""
-        start = time.monotonic()
+    def run(self, tell: Callable[[Report], None]) -> Found:
+        """Measure all that is not over, and `tell` of it before and after each section."""
         for title, section in self.sections():
-            if time.monotonic() - start > 60 * self.minutes:
+            if title in self.over or self.gone:
+                continue
+            passed = time.time() - self.start
+            if passed > 60 * self.minutes:
                 self.found.lost.append(f"{title}: not begun, as {self.minutes:g} minutes were over")
             else:
-                print(f"{time.monotonic() - start:.0f} s: {title}", flush=True)
+                print(f"{passed:.0f} s: {title}", flush=True)
+                self.running = title
+                tell(self)
                 self.attempt(title, section)
-            save(self.found)
+            self.running = None
+            self.over.append(title)
+            tell(self)
         return self.found
 
     def attempt(self, title: str, section: Callable[[], None]) -> None:
         try:
             section()
-        except Exception as error:  # whatever it is, the other sections may be measured
+        except (Exception, SystemExit) as error:  # whatever it is, the other sections may be measured
             traceback.print_exc()
-            words = str(error).strip().splitlines() or [""]
-            self.found.lost.append(f"{title}: {type(error).__name__}: {words[0][:300]}")
+            self.found.lost.append(f"{title}: {in_a_line(error)}")
         gc.collect()
         if self.device == "cuda":
-            torch.cuda.empty_cache()
+            try:
+                torch.cuda.synchronize()
+                torch.cuda.empty_cache()
+            except RuntimeError:
+                self.gone = True
 
     def sections(self) -> Iterator[Section]:
         """What says most comes first; last what others' compilers take minutes for."""
@@ -156,8 +169,12 @@ class Report:
 
     def timed(self, work: Work, names: list[str], memory: bool = False) -> Row:
         row = measure(work, names, self.device, self.rounds, memory)
-        self.found.rows.append(row)
+        self.add(row)
         return row
+
+    def add(self, row: Row) -> None:
+        self.found.rows.append(row)
+        self.found.lost.extend(f"{row.work}: {name}: {why}" for name, why in row.why_not.items())
 
     def say_equal(self, work: Work) -> None:
         ours, plain = check_equal(work, self.device)
@@ -191,22 +208,32 @@ class Report:
         work = self.work(kind, (1 if kind == FORWARD else 2, *self.sizes.divided))
         seen = {(row.work.batch, row.work.height, row.work.width) for row in self.found.rows}
         first, second = first_calls(unseen(work, {*seen, work[1:4]}), [OURS], self.device)
-        self.found.rows.extend([first, second])
+        self.add(first)
+        self.add(second)
         self.found.goals.append(new_size(first, second))
 
     def launched(self, work: Work, ours: str, bound: int) -> None:
-        self.found.goals.extend(few_launches(work, ours, self.device, bound))
+        goals = list(few_launches(work, ours, self.device, bound))
+        self.found.goals.extend(goals)
+        if self.device == "cuda" and any(goal.value is None for goal in goals):
+            raise RuntimeError("PyTorch's profiler saw no launch")
 
     @cached_property
     def steps(self) -> tuple[Any, list[Any]]:
         """The detector's config, and the images of its first steps."""
-        cfg = config_on(self.folder(), self.sizes.scale)
+        # Here, as all else is measured where MMDetection or pycocotools is missing.
+        from ..data.shapes import make_shapes
+        from .detector_steps import batches_of, config_on
+
+        cfg = config_on(self.data or make_shapes(Path("data/shapes")), self.sizes.scale)
         batches, self.found.reading[:] = batches_of(
             cfg, self.sizes.detector_batch, self.sizes.detector_steps + 1
         )
         return cfg, batches
 
     def detectors(self) -> None:
+        from .detector_steps import step_times
+
         cfg, batches = self.steps
         most = 60 * self.minutes * DETECTORS / 2
         times = step_times(cfg, batches, [OURS, SWIN], self.device, self.dtype, most)
@@ -214,6 +241,8 @@ class Report:
         self.found.goals.append(detector_goal(times, self.sizes.detector_batch))
 
     def where_a_step_goes(self) -> None:
+        from .detector_steps import parts_of_steps
+
         cfg, batches = self.steps
         parts = parts_of_steps(cfg, batches[-PROFILED:], [OURS, SWIN], self.device, self.dtype)
         self.found.parts.update(parts)

@@ -18,7 +18,6 @@ from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
 Run = Callable[[], Any]
 Key = TypeVar("Key", bound=Hashable)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-FAILURES = (CannotRunError, ImportError, AssertionError, RuntimeError, ValueError)
 STEP = 224  # the smallest side that all candidates take, and by which sides may grow
 PARTITIONS = {"partition 7": False, "partition image / 32": True}  # whether scaled with the image
 
@@ -31,6 +30,7 @@ class Row(NamedTuple):
     peak_bytes: dict[str, int | None]
     multiply_adds: int
     peak_rate: float  # FLOP/s of the machine's matrix product in this type, measured beside
+    why_not: Mapping[str, str] = {}  # of each candidate that cannot, in words
 
 
 def prepare(name: str, work: Work, device: str) -> Run:
@@ -73,6 +73,7 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
     """Time `names` in turn, `rounds` times over, after a warm-up of each."""
     runs: dict[str, Run] = {}
     peaks: dict[str, int | None] = dict.fromkeys(names)
+    reasons: dict[str, str] = {}
     for name in names:
         try:
             runs[name] = prepare(name, work, device)
@@ -80,27 +81,41 @@ def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: 
             if memory and not work.compiled:
                 peaks[name] = peak_of(runs[name], device)
             runs[name]()
-        except FAILURES as error:
-            may_fail(name, error)
+        except Exception as error:
+            reasons[name] = may_fail(name, error)
             runs.pop(name, None)
     medians = in_turn(runs, device, rounds)
-    return row(work, {name: medians.get(name) for name in names}, peaks, device)
+    return row(work, {name: medians.get(name) for name in names}, peaks, device, reasons)
 
 
-def may_fail(name: str, error: Exception) -> None:
-    """Say what keeps a candidate from a work. A peer may fail, ours may not."""
+def may_fail(name: str, error: Exception) -> str:
+    """What keeps a candidate from a work, in words, which are printed. A peer may fail, ours may not."""
     if name.startswith("maxvit_mm") and not isinstance(error, CannotRunError):
         raise error
-    print(f"  {name} cannot: {str(error).splitlines()[0][:100]}", flush=True)
+    words = in_a_line(error)
+    print(f"  {name} cannot: {words}", flush=True)
+    return words
 
 
-def row(work: Work, seconds: dict[str, float | None], peaks: dict[str, int | None], device: str) -> Row:
+def in_a_line(error: BaseException) -> str:
+    """An error, in a line."""
+    words = (str(error).strip().splitlines() or [""])[0][:300]
+    return words if isinstance(error, CannotRunError) else f"{type(error).__name__}: {words}"
+
+
+def row(
+    work: Work,
+    seconds: dict[str, float | None],
+    peaks: dict[str, int | None],
+    device: str,
+    reasons: Mapping[str, str],
+) -> Row:
     """What was measured, beside what the work takes and what the machine can."""
     with torch.device("meta"):
         network = ours(work).eval()
         images = torch.empty(work.batch, 3, work.height, work.width)
     spent, _ = multiply_adds(lambda: network(images), network)
-    return Row(work, seconds, peaks, spent, matrix_rate(DTYPES[work.dtype], device))
+    return Row(work, seconds, peaks, spent, matrix_rate(DTYPES[work.dtype], device), reasons)
 
 
 def first_calls(work: Work, names: Sequence[str], device: str) -> list[Row]:
@@ -111,19 +126,21 @@ def first_calls(work: Work, names: Sequence[str], device: str) -> list[Row]:
     find ready what cuDNN compiled for another before.
     """
     seconds: dict[str, dict[str, float | None]] = {"first": {}, "second": {}}
+    reasons: dict[str, str] = {}
     found: list[float | None]
     for name in names:
         try:
             prepare(name, work._replace(batch=1, height=STEP, width=STEP), device)()
             run = prepare(name, work, device)
             found = [seconds_of(run, device) for _ in seconds]
-        except FAILURES as error:
-            may_fail(name, error)
+        except Exception as error:
+            reasons[name] = may_fail(name, error)
             found = [None, None]
         for call, took in zip(seconds, found, strict=True):
             seconds[call][name] = took
     return [
-        row(work._replace(call=call), took, dict.fromkeys(names), device) for call, took in seconds.items()
+        row(work._replace(call=call), took, dict.fromkeys(names), device, reasons)
+        for call, took in seconds.items()
     ]
 
 

@@ -181,17 +181,20 @@ def is_exporting() -> bool:
     """Whether the network is being written down for elsewhere, which is to get it as the paper has it."""
     if torch.jit.is_tracing():
         return True
+    if torch.compiler.is_dynamo_compiling():
+        return dynamo_exports()
     if hasattr(torch.compiler, "is_exporting"):  # from torch 2.7 on
         return torch.compiler.is_exporting()
-    return dynamo_exports() if torch.compiler.is_dynamo_compiling() else torch.compiler.is_compiling()
+    return torch.compiler.is_compiling()
 
 
 @torch.compiler.assume_constant_result
 def dynamo_exports() -> bool:
-    """What torch 2.6 has no word for: whether its compiler traces for an export."""
+    """Whether the compiler traces for an export. In what it traces, torch 2.11 takes that for true always."""
     from torch._dynamo.symbolic_convert import InstructionTranslator
 
-    return InstructionTranslator.current_tx().export
+    said = getattr(torch.compiler, "is_exporting", bool)
+    return said() or bool(InstructionTranslator.current_tx().export)
 
 
 def note(choice: Choice) -> None:

@@ -1,10 +1,13 @@
 """A whole network by the rows of a GPU: what kernels in Triton compute, beside what runs between them."""
 
 import copy
+import os
+from shutil import which
 
 import pytest
 import torch
 from conftest import randomise
+from reads import no_reads
 from torch._dynamo import lookup_backend
 
 from maxvit_mm.fast import report
@@ -162,3 +165,31 @@ def test_compilers_take_a_step_with_its_kernels_as_one_graph_for_maps_of_all_siz
         "sum_with_dropped",
     )
     assert found[-1] == list(ours)
+
+
+@pytest.mark.skipif(not (os.environ.get("CXX") or which("g++") or which("clang++")), reason="no C++ compiler")
+def test_a_step_that_inductor_compiled_around_the_kernels_equals_the_eager_one(by_gpus_rows):
+    """At a size of which a pool cuts the last row off."""
+    torch._dynamo.reset()
+    block, x = randomise(MaxViTBlock(32, 32, 2, 7, 0.0)).train(), torch.randn(2, 32, 5, 6)
+    block, x = block.to(by_gpus_rows), x.to(by_gpus_rows)
+    other = copy.deepcopy(block)
+    expected = step(block, block, x)
+    found = step(torch.compile(other, fullgraph=True, dynamic=False), other, x)
+    torch._dynamo.reset()
+    for name, one in found.items():
+        torch.testing.assert_close(one, expected[name], rtol=1e-4, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("partition_size", [7, "scaled"])
+@pytest.mark.parametrize("training", [False, True])
+def test_what_starts_the_kernels_neither_reads_a_value_nor_sends_one(by_gpus_rows, training, partition_size):
+    """So that no GPU waits, and a CUDA graph can hold it."""
+    from maxvit_mm.fast.gpu.launch.device import not_run  # which imports Triton
+
+    network = trunk(partition_size=partition_size, drop_path_rate=0.3).train(training).to(by_gpus_rows)
+    images = torch.randn(2, 3, 65, 97, device=by_gpus_rows)
+    with not_run(lambda *_: None), no_reads(), torch.set_grad_enabled(training):
+        (out,) = network(images)
+        if training:
+            out.square().mean().backward()

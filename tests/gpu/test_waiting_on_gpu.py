@@ -1,5 +1,6 @@
 """PyTorch itself says where the host would wait for the GPU; and a graph of it holds the network."""
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +59,20 @@ def test_no_step_waits_with_its_hooks_clipping_and_optimizer(gpu, half, monkeypa
     assert len(hub.get_scalar("train/loss").data[0]) == len(hub.get_scalar("train/grad_norm").data[0]) == 6
 
 
+def captured(run, times=3):
+    """A graph of what `run` starts on the GPU, once its kernels are compiled, and what it returned."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(times):
+            run()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = run()
+    return graph, out
+
+
 @pytest.mark.parametrize("is_deployed", [False, True])
 def test_a_graph_of_the_gpu_holds_the_forward_pass(gpu, is_deployed):
     network = randomise(MaxViT(SMALL)).to(gpu).eval()
@@ -65,16 +80,57 @@ def test_a_graph_of_the_gpu_holds_the_forward_pass(gpu, is_deployed):
         network.switch_to_deploy()
     images, others = torch.randn(2, 2, 3, 96, 128, device=gpu)
     with torch.no_grad():
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(3):
-                network(images)
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            maps = network(images)
+        graph, maps = captured(lambda: network(images))
         images.copy_(others)
         graph.replay()
         for found, expected in zip(maps, network(others), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def a_step(network, run, images, half):
+    """The maps of a training step by `run`, whose gradients are new tensors."""
+    network.zero_grad(set_to_none=True)
+    # What autocast keeps of a weight that it has cast would be memory of the graph.
+    with torch.autocast("cuda", half or torch.bfloat16, enabled=half is not None, cache_enabled=False):
+        maps = run(images)
+    sum(each.float().square().mean() for each in maps).backward()
+    return [each.detach() for each in maps]
+
+
+def left_by(network, run, start):
+    """The maps, gradients and statistics after a step that begins with `start`, for a fixed seed."""
+    network.load_state_dict(start)  # into the tensors that there are, which a graph has
+    torch.cuda.manual_seed(3)  # of stochastic depth; a graph's draws follow the seed as well
+    maps = run()
+    rounding = "pre_norm.bias", "conv1.bias"  # of which the gradients are nothing but that
+    parameters = network.named_parameters()
+    gradients = [parameter.grad for name, parameter in parameters if not name.endswith(rounding)]
+    return [each.clone() for each in (*maps, *gradients, *network.buffers())]
+
+
+@pytest.mark.parametrize("half", [None, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("whole", [True, False], ids=["the whole step", "the network, both ways"])
+def test_a_graph_of_the_gpu_holds_a_training_step(gpu, whole, half):
+    network = randomise(MaxViT(SMALL, drop_path_rate=0.5)).to(gpu).train()
+    start = deepcopy(network.state_dict())
+    images, others = torch.randn(2, 2, 3, 96, 128, device=gpu)
+    expected = left_by(network, lambda: a_step(network, network, others, half), start)
+    if whole:
+        graph, maps = captured(lambda: a_step(network, network, images, half))
+        images.copy_(others)
+
+        def again():
+            graph.replay()
+            return maps
+    else:
+        with torch.autocast("cuda", half or torch.bfloat16, enabled=half is not None, cache_enabled=False):
+            graphed = torch.cuda.make_graphed_callables(network, (images,))
+
+        def again():
+            return a_step(network, graphed, others, half)
+
+    rounding = 1e-4 if half is None else 2e-2
+    for _ in range(2):
+        for found, one in zip(left_by(network, again, start), expected, strict=True):
+            found, one = found.double(), one.double()
+            assert (found - one).abs().max() <= rounding * one.abs().max()
