@@ -28,8 +28,9 @@ def average_pool(kernel: int) -> nn.Module:
     """The stride-2 average of a shortcut: ceil(n / 2) rows and columns out."""
     if kernel == 3:
         return nn.AvgPool2d(3, stride=2, padding=1)
-    # ceil_mode reaches past the last odd row, and leaves what is not there out of the average
-    return nn.AvgPool2d(2, ceil_mode=True)
+    # ceil_mode reaches past the last odd row, and leaves what is not there out of the average. Without padding
+    # `count_include_pad` has no say; with it PyTorch's inductor computes wrong gradients of odd sizes.
+    return nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
 
 
 class SqueezeExcitation(Layer):

@@ -19,7 +19,7 @@ from ...network.stochastic_depth import StochasticDepth
 from ...network.trunk import MaxViTBlock, Stem
 
 POOLS = (
-    dict(kernel_size=2, stride=2, padding=0, ceil_mode=True, count_include_pad=True, divisor_override=None),
+    dict(kernel_size=2, stride=2, padding=0, ceil_mode=True, count_include_pad=False, divisor_override=None),
     dict(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=True, divisor_override=None),
 )
 

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from ..kernels import depthwise, depthwise_backward, gate
 from .depthwise import OPTIONS, PROGRAMS_AN_SM, columns_of_a_walk
-from .device import processors_of, start
+from .device import cdiv, processors_of, start
 from .statistics import Norm
 
 TILE = dict(PLACES=16, CHANNELS=64, num_warps=4)
@@ -54,11 +53,11 @@ class Walks(NamedTuple):
 def walks(x: Tensor, stride: int, rows: int, columns: int) -> Walks:
     """Programs that walk along so many rows and columns."""
     options = OPTIONS[stride]
-    an_image = triton.cdiv(rows, options["ROWS"])
-    parts = triton.cdiv(len(x) * an_image, options["STRIPS"])
-    programs = triton.cdiv(x.shape[1], options["CHANNELS"]) * parts
+    an_image = cdiv(rows, options["ROWS"])
+    parts = cdiv(len(x) * an_image, options["STRIPS"])
+    programs = cdiv(x.shape[1], options["CHANNELS"]) * parts
     of_walk = columns_of_a_walk(columns, programs, PROGRAMS_AN_SM * processors_of(x))
-    along = triton.cdiv(columns, of_walk)
+    along = cdiv(columns, of_walk)
     return Walks((programs, along), parts * along, an_image, of_walk)
 
 
@@ -103,7 +102,7 @@ def sum_of_gelu(z: Tensor, norm: Norm, tanh: bool) -> Tensor:
 def gated(z: Tensor, norm: Norm, factor: Tensor, tanh: bool) -> Tensor:
     """The map that the last convolution reads."""
     y, places = torch.empty_like(z), z.shape[2] * z.shape[3]
-    grid = (triton.cdiv(z.shape[1], TILE["CHANNELS"]) * triton.cdiv(places, TILE["PLACES"]) * len(z),)
+    grid = (cdiv(z.shape[1], TILE["CHANNELS"]) * cdiv(places, TILE["PLACES"]) * len(z),)
     given = z, norm.scale, norm.shift, factor, y, places, z.shape[1]
     start(gate.gated, grid, *given, TANH=tanh, **TILE)
     return y
@@ -125,8 +124,8 @@ def summed(sums: Tensor) -> Tensor:
 
 def shares(z: Tensor) -> tuple[tuple[int], int, int]:
     """A grid of programs that sum, how many an image has of the same channels, and the places of each."""
-    tiles, places = triton.cdiv(z.shape[1], TILE["CHANNELS"]), z.shape[2] * z.shape[3]
-    wanted = triton.cdiv(REDUCERS_AN_SM * processors_of(z), tiles * len(z))
-    share = triton.cdiv(triton.cdiv(places, wanted), TILE["PLACES"]) * TILE["PLACES"]
-    number = triton.cdiv(places, share)
+    tiles, places = cdiv(z.shape[1], TILE["CHANNELS"]), z.shape[2] * z.shape[3]
+    wanted = cdiv(REDUCERS_AN_SM * processors_of(z), tiles * len(z))
+    share = cdiv(cdiv(places, wanted), TILE["PLACES"]) * TILE["PLACES"]
+    number = cdiv(places, share)
     return (tiles * number * len(z),), number, share
