@@ -28,8 +28,8 @@ def average_pool(kernel: int) -> nn.Module:
     """The stride-2 average of a shortcut: ceil(n / 2) rows and columns out."""
     if kernel == 3:
         return nn.AvgPool2d(3, stride=2, padding=1)
-    # ceil_mode reaches past the last odd row, and leaves what is not there out of the average. Without padding
-    # `count_include_pad` has no say, but with it PyTorch's inductor gets gradients of odd sizes wrong.
+    # ceil_mode reaches past the last odd row, and leaves what is not there out of the average. Nothing is
+    # padded, but where padding counts PyTorch's inductor gets gradients of odd sizes wrong.
     return nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
 
 
