@@ -15,7 +15,7 @@ import torch
 
 from ..measure.charts import draw_bars, draw_growth
 from ..measure.goals import TINY, Sizes
-from ..measure.peers import CANDIDATES, Work
+from ..measure.peers import CANDIDATES, GRAPHS, Work
 from ..measure.processes import run_apart
 from ..measure.report import Found, Report
 from ..measure.tables import growth_table, table
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         return []
     if args.report:
         return write_report(args, machine)
-    names = args.only or list(CANDIDATES)
+    names = args.only or [name for name in CANDIDATES if args.device == "cuda" or name not in GRAPHS]
     rows = []
     for work in works(args):
         print(work, flush=True)

@@ -126,6 +126,8 @@ CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "maxvit_mm, twins": ours_by_twins,
     "maxvit_mm, deployed": ours_deployed,
     "maxvit_mm, with_cp": ours_checkpointed,
+    "maxvit_mm, graph": ours,
+    "maxvit_mm, deployed, graph": ours_deployed,
     "timm": timm_network,
     "timm, channels-last": channels_last(timm_network),
     "torchvision": torchvision_network,
@@ -134,4 +136,5 @@ CANDIDATES: dict[str, Callable[[Work], nn.Module]] = {
     "vit-pytorch, channels-last": channels_last(vit_pytorch_network),
     "Swin-T (mmdet)": swin_tiny,
 }
+GRAPHS = [name for name in CANDIDATES if name.endswith("graph")]  # whose calls are captured, and replayed
 CHANNELS_LAST = [name for name in CANDIDATES if name.endswith("channels-last")]  # so do their images lie

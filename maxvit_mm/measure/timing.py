@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .cost import multiply_adds
 from .live_bytes import LiveBytes
-from .peers import CANDIDATES, CHANNELS_LAST, CannotRunError, Work, ours
+from .peers import CANDIDATES, CHANNELS_LAST, GRAPHS, CannotRunError, Work, ours
 
 Run = Callable[[], Any]
 Key = TypeVar("Key", bound=Hashable)
@@ -49,7 +49,9 @@ def prepare(name: str, work: Work, device: str) -> Run:
     kind = DTYPES[work.dtype]
     # Trained in mixed precision; for inference the whole network is cast, which is faster for all of them,
     # unless autocast is what is asked for.
-    mixed = nullcontext() if kind is torch.float32 else torch.autocast(device, kind)
+    mixed: Any = nullcontext()
+    if kind is not torch.float32:
+        mixed = torch.autocast(device, kind, cache_enabled=name not in GRAPHS)  # a graph holds its casts
     if work.kind == "forward" and not work.autocast:
         network, images, mixed = network.to(kind), images.to(kind), nullcontext()
 
@@ -66,7 +68,24 @@ def prepare(name: str, work: Work, device: str) -> Run:
             )
         total.backward()
 
-    return infer if work.kind == "forward" else train
+    run = infer if work.kind == "forward" else train
+    return as_graph(run, device) if name in GRAPHS else run
+
+
+def as_graph(run: Run, device: str) -> Run:
+    """All that a call starts on a GPU, captured, to be started at once: nothing waits for Python then."""
+    if device != "cuda":
+        raise CannotRunError("a CUDA graph is for a GPU")
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # as PyTorch asks for; kernels are compiled in these calls
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
 
 
 def measure(work: Work, names: Sequence[str], device: str, rounds: int, memory: bool) -> Row:

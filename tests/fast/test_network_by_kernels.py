@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections import Counter
 from shutil import which
 
 import pytest
@@ -17,10 +18,6 @@ from maxvit_mm.network.twins import TWINS, TwinError, listening, plain, set_impl
 
 pytestmark = pytest.mark.usefixtures("in_full_fp32")
 TINY = {"stem_width": 32, "widths": (32,) * 4, "depths": (1, 1, 1, 1)}
-OF_INFERENCE = {
-    "PartitionAttention.attend": 2,  # and how many layers of a block have one
-    "MBConv.narrow": 1,
-}
 
 
 @pytest.fixture
@@ -37,34 +34,44 @@ def trunk(**options):
 
 
 def of_runs(run):
-    """What `run` returns, and how often each kernel ran."""
+    """What `run` returns, and how often each method ran by a row of a GPU."""
     chosen = []
     with listening(chosen.append):
         out = run()
-    return out, {
-        seam: sum(choice.seam == seam and choice.runs == "cuda" for choice in chosen) for seam in TWINS
-    }
+    return out, Counter(choice.seam for choice in chosen if choice.runs == "cuda")
 
 
+def hook(network):
+    """Have a block call its layers, of which each is asked how it runs."""
+    network.stages[0][0].grid_attention.attention.register_forward_hook(lambda *_: None)
+
+
+@pytest.mark.parametrize("is_hooked", [False, True])
 @pytest.mark.parametrize("is_deployed", [False, True])
-def test_inference_equals_the_plain_networks(by_gpus_rows, is_deployed):
+def test_inference_equals_the_plain_networks(by_gpus_rows, is_deployed, is_hooked):
     network, images = trunk().eval().to(by_gpus_rows), torch.randn(1, 3, 33, 46, device=by_gpus_rows)
     if is_deployed:
         deploy(network)
+    if is_hooked:
+        hook(network)
     with torch.no_grad():
         (found,), runs = of_runs(lambda: network(images))
         with plain(network):
             (expected,) = network(images)
-    assert OF_INFERENCE.items() < runs.items()
+    assert runs["MaxViTBlock.forward"] == 1
+    assert runs["PartitionAttention.attend"] == 2 * runs["MBConv.narrow"] == 2 * is_hooked
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_a_training_step_equals_the_plain_networks(by_gpus_rows, checkpointing):
+@pytest.mark.parametrize(("checkpointing", "is_hooked"), [(False, False), (True, False), (False, True)])
+def test_a_training_step_equals_the_plain_networks(by_gpus_rows, checkpointing, is_hooked):
     network = trunk(checkpointing=checkpointing, partition_size="scaled").train().to(by_gpus_rows)
+    if is_hooked:
+        hook(network)
     other, images = copy.deepcopy(network), torch.randn(1, 3, 33, 46, device=by_gpus_rows)
     _, runs = of_runs(lambda: network(images)[0].square().mean().backward())
-    assert runs["PartitionAttention.forward"] == 2 * runs["MBConv.branch"] == 2 * (1 + checkpointing)
+    assert runs["MaxViTBlock.forward"] == 1 + checkpointing
+    assert runs["PartitionAttention.forward"] == 2 * runs["MBConv.branch"] == 2 * is_hooked
     with plain(other):
         other(images)[0].square().mean().backward()
     for (name, one), wanted in zip(network.named_parameters(), other.parameters(), strict=True):

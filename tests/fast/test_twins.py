@@ -77,6 +77,7 @@ INSIDE = {
     ("Stem.forward", False): {"conv1", "norm", "act", "conv2"},
     ("Stem.forward", True): {"norm", "act", "conv2"},
     ("MaxViTBlock.forward", False): {"mbconv", "block_attention", "grid_attention"},
+    ("MaxViTBlock.forward", True): {"mbconv", "block_attention", "grid_attention"},
     ("MaxViTBlock.forward", None): {
         *("mbconv.drop_path", "block_attention.norm1", "block_attention.norm2", "block_attention.drop_path"),
         *("grid_attention.norm1", "grid_attention.norm2", "grid_attention.drop_path"),

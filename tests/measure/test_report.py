@@ -17,7 +17,7 @@ from mmengine.registry import DefaultScope
 from runs import PICO
 
 from maxvit_mm.commands import benchmark
-from maxvit_mm.measure import processes
+from maxvit_mm.measure import processes, timing
 from maxvit_mm.measure import report as report_module
 from maxvit_mm.measure.breakdown import OPS, PARTS, breakdown_table
 from maxvit_mm.measure.detector_steps import (
@@ -33,6 +33,8 @@ from maxvit_mm.measure.goals import TINY, Goal
 from maxvit_mm.measure.launches import launches
 from maxvit_mm.measure.peers import CANDIDATES
 from maxvit_mm.measure.report import Report
+
+DEVICES = "cpu", "cuda"
 
 
 def report(sections, minutes=6.0):
@@ -83,6 +85,42 @@ def test_a_section_that_takes_its_process_or_the_gpu_with_it_loses_no_other_one(
     assert [goal.work for goal in found.goals] == ["a", "b"]
     assert len({os.getpid(), *(goal.value for goal in found.goals)}) == 3
     assert saved[-1] == found.as_text()
+
+
+def test_ours_as_a_cuda_graph_stands_beside_timm_as_it_was_timed(monkeypatch):
+    for name in ("timm, channels-last", "maxvit_mm, deployed", "maxvit_mm, deployed, graph"):
+        monkeypatch.setitem(CANDIDATES, name, lambda work: torch.nn.Conv2d(3, 4, 3))
+    captured = []
+    monkeypatch.setattr(timing, "as_graph", lambda run, device: captured.append(device) or run)
+    monkeypatch.setattr(timing, "matrix_rate", lambda kind, device: 1.0)
+    monkeypatch.setattr(Report, "say_equal", lambda *_: None)
+    made = Report("cpu", "bf16", 1, None, TINY)
+    work, name = made.work("forward", TINY.small), "maxvit_mm, deployed, graph"
+    with pytest.raises(RuntimeError, match="timm was not measured in forward"):
+        made.as_a_graph(work, name)
+    made.beside_timm(work)
+    assert not captured
+    made.as_a_graph(work, name)
+    assert captured == ["cpu"]
+    eager, graph = made.found.rows
+    goal = made.found.goals[-1]
+    assert goal.value == eager.seconds["timm, channels-last"] / graph.seconds[name]
+    assert (goal.compared, goal.bound) == ("timm channels-last / ours as a CUDA graph", 2.4)
+
+
+def test_graphs_are_sections_of_a_gpus_report_alone():
+    titles = {
+        device: [title for title, _ in Report(device, "bf16", 1, None, TINY).sections()] for device in DEVICES
+    }
+    more = [title for title in titles["cuda"] if title not in titles["cpu"]]
+    assert len(more) == 4
+    assert all("as a CUDA graph" in title for title in more)
+    assert all(len(set(each)) == len(each) for each in titles.values())
+
+
+def test_a_graph_is_refused_without_a_gpu():
+    with pytest.raises(timing.CannotRunError, match="for a GPU"):
+        timing.as_graph(lambda: None, "cpu")
 
 
 def test_what_a_peer_lacks_is_named_and_ours_is_measured_all_the_same(monkeypatch):

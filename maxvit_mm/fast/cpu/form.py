@@ -18,9 +18,23 @@ from ...network.same_conv import DepthwiseConv2d, PointwiseConv2d, SameConv2d
 from ...network.stochastic_depth import StochasticDepth
 from ...network.trunk import MaxViTBlock, Stem
 
-POOLS = (
-    dict(kernel_size=2, stride=2, padding=0, ceil_mode=True, count_include_pad=False, divisor_override=None),
-    dict(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=True, divisor_override=None),
+# Fields of layers as the paper has them, as they are asked for at each call of a layer.
+Fields = tuple[tuple[str, Any], ...]
+POOLS: tuple[Fields, ...] = (
+    (
+        *(("kernel_size", 2), ("stride", 2), ("padding", 0), ("ceil_mode", True)),
+        *(("count_include_pad", False), ("divisor_override", None)),
+    ),
+    (
+        *(("kernel_size", 3), ("stride", 2), ("padding", 1), ("ceil_mode", False)),
+        *(("count_include_pad", True), ("divisor_override", None)),
+    ),
+)
+POINTWISE = nn.Conv2d, PointwiseConv2d
+AS_1X1: Fields = (("kernel_size", (1, 1)), ("stride", (1, 1)), ("padding", (0, 0)), ("groups", 1))
+AS_3X3: Fields = (
+    *(("kernel_size", (3, 3)), ("padding", (1, 1))),
+    *(("dilation", (1, 1)), ("padding_mode", "zeros")),
 )
 
 
@@ -51,7 +65,7 @@ def other_mbconv(layer: MBConv) -> str | None:
     """Of all, but for the norms."""
     inner: Any = layer._modules
     pool, shortcut = inner["pool"], inner["shortcut"]
-    is_pool = type(pool) is nn.AvgPool2d and any(has(pool, **fields) for fields in POOLS)
+    is_pool = type(pool) is nn.AvgPool2d and any(has(pool, fields) for fields in POOLS)
     strides = inner["depthwise"].stride == ((2, 2) if is_pool else (1, 1))
     if not strides or not (is_pool or type(pool) is nn.Identity):
         return "pool is not that of the stride"
@@ -111,8 +125,7 @@ def other(name: str, module: nn.Module, kind: type[nn.Module]) -> str | None:
 
 
 def other_1x1(name: str, module: Any, with_bias: bool = True) -> str | None:
-    fields = dict(kernel_size=(1, 1), stride=(1, 1), padding=(0, 0), groups=1)
-    if type(module) not in (nn.Conv2d, PointwiseConv2d) or not has(module, **fields):
+    if type(module) not in POINTWISE or not has(module, AS_1X1):
         return f"{name} is no 1x1 convolution as the paper has it"
     if (module.bias is not None) != with_bias:
         return f"{name} has {'no' if with_bias else 'a'} bias"
@@ -125,8 +138,11 @@ def other_depthwise(layer: Any) -> str | None:
 
 def other_3x3(name: str, module: Any, stride: tuple[int, ...], groups: int) -> str | None:
     kind = SameConv2d if groups == 1 else DepthwiseConv2d
-    fields = dict(kernel_size=(3, 3), stride=stride, padding=(1, 1), dilation=(1, 1), groups=groups)
-    if type(module) is not kind or not has(module, **fields, padding_mode="zeros"):
+    if (
+        type(module) is not kind
+        or not has(module, AS_3X3)
+        or (module.stride, module.groups) != (stride, groups)
+    ):
         return f"{name} is no 3x3 convolution as the paper has it"
     return None
 
@@ -144,9 +160,10 @@ def without_bias(name: str, module: Any) -> str | None:
     return f"{name} has no bias" if module.bias is None else None
 
 
-def has(module: nn.Module, **fields: Any) -> bool:
-    for name, value in fields.items():  # noqa: SIM110  # at each call of a layer: a generator takes longer
-        if getattr(module, name) != value:
+def has(module: nn.Module, fields: Fields) -> bool:
+    own = module.__dict__
+    for name, value in fields:  # noqa: SIM110  # at each call of a layer: a generator takes longer
+        if own.get(name) != value:
             return False
     return True
 

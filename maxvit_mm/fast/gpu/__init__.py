@@ -12,17 +12,18 @@ What they take on a GPU has not been measured with this code. In the order to re
     ffn              the FFN
     pointwise        1x1 convolutions
     block            a block's sums, with the LayerNorms behind them
+    whole_block      a block of nothing but kernels and products
     operators        how compilers see these, and how they are called without one
     launch, kernels  what it starts, and with which grids and tiles
     reasons          what keeps the kernels from running
 """
 
 from ...network.twins import Twin
-from ..cpu import FFN, MIDDLE, ON_CPUS
+from ..cpu import FFN, MIDDLE, ON_CPUS, WHOLE_BLOCK
 from ..cpu.reasons import depthwise as other_depthwise
 from ..cpu.reasons import ffn as other_ffn
 from ..depthwise import depthwise
-from . import attention, attention_step, block, branch, ffn, narrow, pointwise, reasons
+from . import attention, attention_step, block, branch, ffn, narrow, pointwise, reasons, whole_block
 
 CUDA = ("cuda",)
 
@@ -44,7 +45,11 @@ ON_GPUS["FFN.forward"][:0] = [
     Twin("cuda", CUDA, False, False, FFN, other_ffn, ffn.infer),
     Twin("cuda", CUDA, True, True, FFN, reasons.ffn, ffn.train),
 ]
-ON_GPUS["MaxViTBlock.forward"] = [Twin("cuda", CUDA, True, None, block.INSIDE, reasons.block, block.block)]
+ON_GPUS["MaxViTBlock.forward"] = [
+    Twin("cuda", CUDA, False, False, WHOLE_BLOCK, reasons.whole, whole_block.infer),
+    Twin("cuda", CUDA, False, True, WHOLE_BLOCK, reasons.whole_training, whole_block.train),
+    Twin("cuda", CUDA, True, None, block.INSIDE, reasons.block, block.block),
+]
 ON_GPUS["PointwiseConv2d.forward"] = [
     Twin("cuda", CUDA, False, None, (), reasons.pointwise, pointwise.pointwise)
 ]

@@ -19,6 +19,7 @@ from ..precision import autocast_dtype
 from .operators import WayBack, operator
 
 HALVES = "block_attention", "grid_attention"
+Run = Callable[[Any, Tensor], Tensor]
 INSIDE = (
     "mbconv.drop_path",
     *(f"{half}.{name}" for half in HALVES for name in ("norm1", "norm2", "drop_path")),
@@ -27,15 +28,30 @@ INSIDE = (
 
 def block(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> Tensor:
     """`MaxViTBlock.forward`."""
-    mbconv, halves = layer.mbconv, (layer.block_attention, layer.grid_attention)
+    mbconv = layer.mbconv
     branch = mbconv.branch(x)
-    shortcut, branch = (each.permute(0, 2, 3, 1) for each in (mbconv.shortcut(mbconv.pool(x)), branch))
-    drop: Any = mbconv.drop_path
-    for half in halves:
-        shortcut, y = add_and_norm(shortcut, branch, drop, half.norm1)
-        drop = half.drop_path
-        shortcut, y = add_and_norm(shortcut, half.attention(y, size), drop, half.norm2)
-        branch = half.ffn(y)
+    shortcut = mbconv.shortcut(mbconv.pool(x))
+    return with_halves(
+        layer, shortcut, branch, lambda half, y: half.attention(y, size), lambda half, y: half.ffn(y)
+    )
+
+
+def with_halves(layer: MaxViTBlock, shortcut: Tensor, branch: Tensor, attend: Run, feed: Run) -> Tensor:
+    """A block behind what its MBConv adds, [b, c, height, width] each.
+
+    Args:
+        attend, feed: attention and FFN of a half, from the norms before them.
+    """
+    shortcut, branch = (each.permute(0, 2, 3, 1) for each in (shortcut, branch))
+    inner: Any = layer._modules
+    drop = inner["mbconv"].drop_path
+    for name in HALVES:
+        half = inner[name]
+        norm1, norm2 = (half._modules[norm] for norm in ("norm1", "norm2"))
+        shortcut, y = add_and_norm(shortcut, branch, drop, norm1)
+        drop = half._modules["drop_path"]
+        shortcut, y = add_and_norm(shortcut, attend(half, y), drop, norm2)
+        branch = feed(half, y)
     return add(shortcut, branch, drop).permute(0, 3, 1, 2)
 
 

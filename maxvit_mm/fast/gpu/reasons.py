@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from ...network.touched import touched
 from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import other, other_1x1, other_ffn, other_layer_norm, other_linear, other_narrow
+from ..cpu.form import other, other_1x1, other_block, other_ffn, other_layer_norm, other_linear, other_narrow
 from ..cpu.norm import group_of
 from ..cpu.reasons import of_lean_narrow, other_weights, unfoldable
 from ..precision import precision_of
@@ -89,6 +90,31 @@ def ffn(layer: FFN, x: Tensor) -> str | None:
     )
 
 
+def whole(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
+    return (
+        not_computed(x)
+        or layer.answer(of_whole, of_narrow)
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
+
+
+def whole_training(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
+    return (
+        not_computed(x)
+        or layer.answer(of_whole, of_branch)
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
+
+
+def of_whole(layer: MaxViTBlock, of_mbconv: Callable[[Any], str | None]) -> str | None:
+    attention: Any = layer.block_attention
+    return (
+        other_block(layer)
+        or of_mbconv(layer.mbconv)
+        or other_heads(attention.attention, attention.norm1.normalized_shape[0])
+    )
+
+
 def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
     return (
         not_computed(x) or layer.answer(of_block) or layer.answer(no_kernels, x.device.type, x.device.index)
@@ -129,7 +155,7 @@ def of_narrow(layer: MBConv) -> str | None:
     return other_narrow(layer) or other_strides(layer) or norms
 
 
-def of_branch(layer: MBConv, compiles: bool) -> str | None:
+def of_branch(layer: MBConv, compiles: bool = False) -> str | None:
     expand = layer._modules["expand"]
     reason = other_1x1("expand", expand, with_bias=False) or of_lean_narrow(layer) or other_strides(layer)
     if reason is None and layer.depthwise.bias is not None:
