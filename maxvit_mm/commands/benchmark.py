@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from ..measure.charts import draw_bars, draw_growth
+from ..measure.found import Found
 from ..measure.goals import TINY, Sizes
 from ..measure.peers import CANDIDATES, GRAPHS, Work
 from ..measure.processes import run_apart
-from ..measure.report import Found, Report
+from ..measure.report import Report
 from ..measure.tables import growth_table, table
 from ..measure.timing import DTYPES, Row, first_calls, growth, measure, unseen
 

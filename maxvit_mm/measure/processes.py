@@ -10,7 +10,8 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from .report import Found, Report
+from .found import Found
+from .report import Report
 
 LONGEST = 1 / 2  # of the time of all sections, after which one is ended
 

@@ -12,25 +12,23 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from .breakdown import breakdown_table
 from .equality import check_equal
+from .found import Found
 from .goals import (
     DEPLOYED,
     GOALS,
     OURS,
     SWIN,
     TIMM,
-    Goal,
     Sizes,
     against_timm,
     detector_goal,
     faster,
     few_launches,
-    goals_table,
     new_size,
     per_pixel,
 )
@@ -41,38 +39,6 @@ FORWARD, TRAINING = "forward", "training step"
 PROFILED = 5  # steps of a detector that are taken apart
 DETECTORS = 1 / 4  # of the time, at most, for the timed steps of both detectors
 Section = tuple[str, Callable[[], None]]
-
-
-class Found(NamedTuple):
-    """What a report measured, so far.
-
-    Attributes:
-        rows: the times behind the goals.
-        detector: seconds of each step, for each backbone.
-        goals: the ratios.
-        parts: seconds of each part of some steps, for each backbone.
-        reading: seconds in which one process reads the images of a step, for each step.
-        lost: what was not measured, and why.
-    """
-
-    rows: list[Row]
-    detector: dict[str, list[float]]
-    goals: list[Goal]
-    parts: dict[str, list[dict[str, float]]]
-    reading: list[float]
-    lost: list[str]
-
-    def as_text(self) -> str:
-        """All of it, as Markdown."""
-        text = goals_table(self.goals)
-        if self.parts:
-            text += f"\n\n{breakdown_table(self.parts)}"
-        if self.reading:
-            each = sum(self.reading) / len(self.reading)
-            text += f"\n\nOne process reads and augments the images of a step in {each * 1e3:.0f} ms."
-        if self.lost:
-            text += "\n\nNot measured:\n\n" + "\n".join(f"- {each}" for each in self.lost)
-        return text
 
 
 class Report:
