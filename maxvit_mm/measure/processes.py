@@ -32,8 +32,10 @@ def run_apart(report: Report, save: Callable[[Report], None]) -> Found:
                 save(report)
             process.kill()
             how = f"it took more than {longest:.0f} s"
-        except EOFError:
+        except (EOFError, OSError):  # it ended, or in the middle of what it said
             pass
+        process.join(60)
+        process.kill()  # where it hangs on its way out
         process.join()
         if report.running or left[0] not in report.over:  # else it gave up its GPU, between two sections
             title = report.running or left[0]

@@ -30,7 +30,7 @@ def remember(kind: type[nn.Module]) -> None:
 def is_rewritten(kind: type[nn.Module]) -> bool:
     """Whether a class of ours has been given another method."""
     for name, method in _written[kind]:  # noqa: SIM110  # a generator takes longer
-        if getattr(kind, name) is not method:
+        if getattr(kind, name, None) is not method:
             return True
     return False
 
@@ -72,7 +72,12 @@ def touched(module: nn.Module) -> str | None:
         or own.get("_backward_pre_hooks")
     ):
         return "has a hook"
-    kind = type(module)
+    return rewritten(module)
+
+
+def rewritten(module: nn.Module) -> str | None:
+    """The same, but for hooks, which run around a method that a twin stands in for."""
+    own, kind = module.__dict__, type(module)
     if kind in _written:
         if is_rewritten(kind):
             return f"is of class {kind.__name__}, which has been given another method"

@@ -34,11 +34,12 @@ from maxvit_mm.fast.gpu.launch import statistics as of_statistics
 from maxvit_mm.fast.gpu.launch.depthwise import OPTIONS as depthwise_options  # noqa: N811
 
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+SHARED = 99 << 10  # bytes that a program has together, on the GPUs of the kernels that have least
 OF_A_NORM = "mean", "variance", "weight", "bias", "scale", "shift"
 STATISTICS = {f"{of}{name}{i}" for of in ("", "of_") for name in OF_A_NORM for i in ("", 1, 2)}
 STATISTICS |= {"factor", "constant", "per_x", "per_z", "per_one", "by_y", "by_one", "inverse", "found"}
 STATISTICS |= {"running_mean", "running_variance", "norm_mean", "of_norm_weight", "of_norm_bias"}
-STATISTICS |= {"by_scatter", "product"}
+STATISTICS |= {"by_scatter", "product", "constants", "of_bias"}
 IN_FP32 = {"table", "lse", "delta", "partial", "sums", "r", "of_r", "of_taps", *STATISTICS}
 MAPS = {"qkv", "out", "of_out", "of_qkv", "x", "y", "z", "g", "of_y", "of_x", "hidden", "gradient"}
 MAPS |= {"branch", "keep", "total", "of_total", "of_branch", "n", "scaled", "through"}
@@ -66,6 +67,12 @@ def stack(kernel, precision, options, architecture, fp32=IN_FP32):
         attributes,
     )
     built = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+    assert built.metadata.shared <= SHARED, (
+        kernel.fn.__name__,
+        precision,
+        architecture,
+        built.metadata.shared,
+    )
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(built.asm["cubin"])
         file.flush()
@@ -120,8 +127,10 @@ def narrow_kernels():
 
 def small_kernels():
     """Of what is of channels and images alone, of sums with their norms, and of the FFN."""
-    yield "product.scatter", product.scatter, dict(of_product.SCATTER, PRECISION=product.EXACT.value)
-    yield "product.statistics", product.statistics, dict(of_product.OF_PRODUCT)
+    options, exact = dict(TOKENS=of_product.TOKENS), dict(PRECISION=product.EXACT.value)
+    yield "product.scatter", product.scatter, of_product.SCATTER[False] | options | exact
+    yield "product.statistics", product.statistics, of_product.OF_PRODUCT | options
+    yield "product.of_n", product.of_n, of_product.OF_N[False] | exact
     for of_batch in (True, False):
         options, kind = dict(of_statistics.COMBINED), "" if of_batch else " frozen"
         options |= dict(OF_BATCH=of_batch, COUNTS=True)
@@ -160,13 +169,18 @@ if __name__ == "__main__":
     in_bf16 = [
         (name, kernel, "bf16", options) for name, kernel, options in [*small_kernels(), *narrow_kernels()]
     ]
+    options = of_product.SCATTER[True] | dict(TOKENS=of_product.TOKENS)
     in_fp32 = [
-        (f"product.scatter {exact}", product.scatter, "fp32", dict(of_product.SCATTER, PRECISION=exact))
+        (f"{name} {exact}", kernel, "fp32", dict(made, PRECISION=exact))
         for exact in ("tf32", product.EXACT.value)
+        for name, kernel, made in (
+            ("product.scatter", product.scatter, options),
+            ("product.of_n", product.of_n, of_product.OF_N[True]),
+        )
     ]
     for name, kernel, precision, options in [*in_bf16, *in_fp32, *attention_kernels()]:
         # What a product multiplies is in its precision.
-        fp32 = IN_FP32 - {"weight", "constant"} if name.startswith("product") else IN_FP32
+        fp32 = IN_FP32 - {"weight"} if name.startswith("product") else IN_FP32
         for architecture in architectures(name, precision):
             key = f"{name} {precision} sm_{architecture}"
             found[key] = stack(kernel, precision, dict(options), architecture, fp32)

@@ -73,6 +73,9 @@ def test_another_product_or_width_of_heads_is_refused_in_words(of_kernels):
     row = ROW._replace(devices=(of_kernels.type,))
     assert why_not(row, layer, x, (7, 7)) is None
     assert "for heads of 32 channels" in why_not(row, layer, x[..., :32], (7, 7))
+    layer.attend = layer.attend
+    assert "has a method of its own" in why_not(row, layer, x, (7, 7))
+    del layer.attend
     layer.out = torch.nn.Linear(64, 64, bias=False)
     assert "out has no bias" in why_not(row, layer, x, (7, 7))
     assert "does not compute in torch.float64" in why_not(row, layer, x.double(), (7, 7))

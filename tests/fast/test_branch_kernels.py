@@ -129,6 +129,8 @@ CHANGES = {
     "does not compute in torch.float64": lambda layer: layer.double(),
     "without a bias": lambda layer: setattr(layer.depthwise, "bias", nn.Parameter(torch.zeros(64))),
     "is for strides of 1 and of 2": lambda layer: setattr(layer.depthwise, "stride", (2, 1)),
+    "has a method of its own": lambda layer: setattr(layer, "narrow", layer.narrow),
+    "expand is no 1x1 convolution": lambda layer: setattr(layer, "expand", nn.Conv2d(16, 64, 1, groups=2)),
     "act is of class": lambda layer: setattr(layer, "act", nn.ReLU()),
 }
 

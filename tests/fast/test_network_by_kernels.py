@@ -13,6 +13,7 @@ from torch._dynamo import lookup_backend
 
 from maxvit_mm.fast import report
 from maxvit_mm.network import Trunk, deploy, find_variant
+from maxvit_mm.network.same_conv import PointwiseConv2d
 from maxvit_mm.network.trunk import MaxViTBlock
 from maxvit_mm.network.twins import TWINS, TwinError, listening, plain, set_implementation
 
@@ -77,6 +78,26 @@ def test_a_training_step_equals_the_plain_networks(by_gpus_rows, checkpointing, 
     for (name, one), wanted in zip(network.named_parameters(), other.parameters(), strict=True):
         if not name.endswith(("pre_norm.bias", "conv1.bias")):  # nothing but rounding
             assert (one.grad - wanted.grad).abs().max() <= 1e-3 * wanted.grad.abs().max(), name
+
+
+def test_a_norm_that_was_put_in_since_the_block_was_deployed_is_not_left_out(by_gpus_rows):
+    block = deploy(randomise(MaxViTBlock(32, 32, 1, 7, 0.0)).eval())
+    block.mbconv.pre_norm = randomise(torch.nn.BatchNorm2d(32)).eval()
+    block, x = block.to(by_gpus_rows), torch.randn(1, 32, 4, 5, device=by_gpus_rows)
+    with torch.no_grad():
+        found, runs = of_runs(lambda: block(x, (7, 7)))
+        with plain(block):
+            torch.testing.assert_close(found, block(x, (7, 7)), rtol=1e-4, atol=1e-4)
+    assert runs["MaxViTBlock.forward"] == 1
+
+
+def test_a_1x1_convolution_takes_maps_of_any_layout_and_leaves_what_is_no_batch(by_gpus_rows):
+    layer = randomise(PointwiseConv2d(8, 5)).to(by_gpus_rows)
+    x = torch.randn(2, 8, 3, 4, device=by_gpus_rows)
+    for each, runs in ((x, 1), (x.transpose(2, 3), 1), (x[0], 0)):
+        found, counted = of_runs(lambda x=each: layer(x))
+        assert counted["PointwiseConv2d.forward"] == runs
+        torch.testing.assert_close(found, PointwiseConv2d.forward.plain(layer, each), rtol=1e-5, atol=1e-5)
 
 
 def test_autocast_of_a_step_stays_near_fp32s(by_gpus_rows):

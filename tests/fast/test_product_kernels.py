@@ -15,7 +15,7 @@ def launch(of_kernels, monkeypatch):
     from maxvit_mm.fast.gpu.launch import product, statistics  # which import Triton
 
     monkeypatch.setattr(product, "SHORTEST_SHARE", 48)
-    monkeypatch.setitem(product.SCATTER, "TOKENS", 32)
+    monkeypatch.setattr(product, "TOKENS", 32)
     return SimpleNamespace(product=product, statistics=statistics, device=of_kernels)
 
 
@@ -68,7 +68,7 @@ def test_gradients_of_a_product_with_its_norm_equal_float64s(launch, full_of_nan
         per_z, per_one = per_z.zero_(), per_one.zero_()
     g = 0.3 + torch.randn(case[0], case[2], device=launch.device)
     of_product = launch.product.statistics(n, weight) if of_batch else None
-    of_n, of_weight = launch.product.backward(g, n, weight, scale, (per_z, per_one), of_product)
+    of_n, of_weight = launch.product.backward(g, n, weight, scale, g.sum(0), (per_z, per_one), of_product)
     wide = [each.double() for each in (g, n, weight, scale, per_z, per_one)]
     g, n, weight, scale, per_z, per_one = wide
     of_z = g * scale + n @ weight.t() * per_z + per_one
@@ -85,11 +85,42 @@ def test_a_map_in_16_bits_has_its_statistics_and_a_weights_gradient_in_fp32(laun
     assert_near(found[0, 2] / len(n), z.var(0, correction=0), 2e-3)  # of distances as they are rounded
     g, numbers = torch.randn_like(z).half(), torch.ones(3, len(weight), device=launch.device)
     of_product = launch.product.statistics(n, weight)
-    of_n, of_weight = launch.product.backward(g, n, weight, numbers[0], numbers[1:], of_product)
+    of_bias = g.sum(0, dtype=torch.float32)
+    of_n, of_weight = launch.product.backward(g, n, weight, numbers[0], of_bias, numbers[1:], of_product)
     of_z = g.double() + z + 1
     assert of_n.dtype == torch.float16
     assert_near(of_n, of_z @ weight.double(), 5e-3)
     assert_near(of_weight, of_z.t() @ n.double(), 2e-3)
+
+
+def test_one_token_far_from_all_others_takes_nothing_from_the_statistics(launch, full_of_nan):
+    """As in a corner of an image, where padding and attention leave what is nowhere else."""
+    n, weight = given(*CASES[2], launch.device, dtype=torch.float16)
+    n[0] += 100
+    found, _, mean = launch.product.statistics(n, weight)
+    z = n.double() @ weight.double().t()
+    assert_near(mean, n.double().mean(0), 1e-5)
+    assert_near(found[0, 1], z.mean(0), 1e-5)
+    assert_near(found[0, 2] / len(n), z.var(0, correction=0), 2e-3)
+
+
+def test_means_that_are_to_cancel_do_so_in_16_bits(launch, full_of_nan):
+    """Of a gradient that is mostly a mean, which the statistics of a batch take away, whatever is rounded."""
+    n, weight = given(400, 20, 70, launch.device, far=1.0, dtype=torch.float16)
+    g = (3 * torch.randn(70) + torch.randn(400, 70)).half().to(launch.device)
+    z, scale = n.double() @ weight.double().t(), torch.linspace(0.5, 2, 70, dtype=torch.float64).to(n.device)
+    inverse = z.var(0, correction=0).rsqrt()
+    hat = (z - z.mean(0)) * inverse
+    scale, by_hat = scale * inverse, (g.double() * hat).mean(0)
+    per_z = -scale * inverse * by_hat
+    per_one = -scale * g.double().mean(0) - per_z * z.mean(0)
+    expected = (g.double() * scale + z * per_z + per_one) @ weight.double()
+    numbers = [each.float() for each in (scale, g.double().sum(0), per_z, per_one)]
+    of_product = launch.product.statistics(n, weight)
+    of_n, _ = launch.product.backward(g, n, weight, *numbers[:2], numbers[2:], of_product)
+    assert expected.mean(0).abs().max() < 1e-9
+    assert of_n.double().mean(0).abs().max() < 1e-4 * expected.std()
+    assert_near(of_n, expected, 1e-3)
 
 
 def test_two_runs_are_equal_to_the_last_bit(launch):

@@ -1,5 +1,6 @@
 """A report loses no row to another one, and keeps to its time."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -8,7 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections import OrderedDict
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -116,6 +121,25 @@ def test_graphs_are_sections_of_a_gpus_report_alone():
     assert len(more) == 4
     assert all("as a CUDA graph" in title for title in more)
     assert all(len(set(each)) == len(each) for each in titles.values())
+
+
+def test_a_graph_keeps_the_network_whose_memory_it_reads(monkeypatch):
+    stream, replayed = SimpleNamespace(wait_stream=lambda _: None), []
+    for name, stub in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": nullcontext,
+        "graph": nullcontext,
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: replayed.append(1)),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stub)
+    network = torch.nn.Conv2d(3, 4, 3)
+    held, run = weakref.ref(network), timing.as_graph(partial(network, torch.zeros(1, 3, 4, 4)), "cuda")
+    del network
+    gc.collect()
+    run()
+    assert replayed
+    assert held() is not None
 
 
 def test_a_graph_is_refused_without_a_gpu():

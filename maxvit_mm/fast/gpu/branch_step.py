@@ -41,7 +41,7 @@ def forward(
     from .norm import at_statistics
 
     how, tokens = launch.Geometry(*how), as_tokens(n)
-    expand, shrink, bias = precision.cast_together((expand, shrink, bias), n.dtype)
+    expand, shrink, bias = precision.cast_together((expand.contiguous(), shrink, bias), n.dtype)
     x = as_map(tokens @ expand.t(), n)
     of_x = product.statistics(tokens, expand) if norms[0].training else None
     numbers1, source1 = at_statistics(norms[0], x, of_x and of_x.found, counts)
@@ -88,8 +88,8 @@ def backward(
     of_shrink = precision.product_in_fp32(of_out.t(), as_tokens(y))
     del y
     places = z.shape[2] * z.shape[3]
-    given = sums, factor, mean, r, of_gate, norm2, places
-    of_each, of_norm2, (*by_image, per_z, per_one) = excitation.gate_backward(*given, source2.of_batch)
+    of_gated = sums, factor, mean, r, of_gate, norm2, places
+    of_each, of_norm2, (*by_image, per_z, per_one) = excitation.gate_backward(*of_gated, source2.of_batch)
     through = *by_image, *through_statistics(source2, norm2, of_norm2, [per_z, per_one])
     g, sums = launch.convolve_backward(of_y, z, x, taps, norm1, norm2, through, how)
     del of_y
@@ -97,9 +97,8 @@ def backward(
     of_taps, *of_norm1, per_x, per_one = of_first_norm(sums, norm1, taps, values, source1.of_batch)
     added = through_statistics(source1, norm1, of_norm1, [per_x, per_one])
     of_product = product.OfProduct(*of_x) if source1.of_batch else None
-    of_tokens, of_expand = product.backward(
-        as_tokens(g), as_tokens(n), expand, norm1.scale, added, of_product
-    )
+    given = as_tokens(g), as_tokens(n), expand, norm1.scale, of_norm1[1], added, of_product
+    of_tokens, of_expand = product.backward(*given)
     of_bias = of_out.sum(0, dtype=torch.float32)
     of_norms = [*of_norm1, *of_norm2]
     return as_map(of_tokens, n), of_expand, of_taps, of_shrink, of_bias, of_norms, of_each

@@ -14,4 +14,5 @@ from ...network.same_conv import PointwiseConv2d
 
 def pointwise(layer: PointwiseConv2d, x: Tensor) -> Tensor:
     """`PointwiseConv2d.forward`; what comes out is channels-last in memory."""
-    return F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
+    tokens = x.permute(0, 2, 3, 1).contiguous()  # as it is, but of a map in another layout
+    return F.linear(tokens, layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)

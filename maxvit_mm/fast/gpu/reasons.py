@@ -19,11 +19,20 @@ from ...network.attention import FFN, AttentionAndFFN, PartitionAttention
 from ...network.mbconv import MBConv
 from ...network.same_conv import PointwiseConv2d
 from ...network.stochastic_depth import StochasticDepth
-from ...network.touched import touched
+from ...network.touched import rewritten, touched
 from ...network.trunk import MaxViTBlock
 from ...network.twins import Layer
 from ...network.variants import HEAD_WIDTH
-from ..cpu.form import other, other_1x1, other_block, other_ffn, other_layer_norm, other_linear, other_narrow
+from ..cpu.form import (
+    first_of,
+    other,
+    other_1x1,
+    other_block,
+    other_ffn,
+    other_layer_norm,
+    other_linear,
+    other_narrow,
+)
 from ..cpu.norm import group_of
 from ..cpu.reasons import of_lean_narrow, other_weights, unfoldable
 from ..precision import precision_of
@@ -46,7 +55,7 @@ def attention(layer: PartitionAttention, x: Tensor, _: tuple[int, int]) -> str |
 
 def of_attention(layer: PartitionAttention) -> str | None:
     inner = layer._modules
-    return other_linear("qkv", inner["qkv"]) or other_linear("out", inner["out"])  # type: ignore[arg-type]
+    return rewritten(layer) or other_linear("qkv", inner["qkv"]) or other_linear("out", inner["out"])  # type: ignore[arg-type]
 
 
 def attend(layer: PartitionAttention, qkv: Tensor, _: tuple[int, int]) -> str | None:
@@ -62,7 +71,7 @@ def other_heads(layer: PartitionAttention, width: int) -> str | None:
 
 
 def pointwise(layer: PointwiseConv2d, x: Tensor) -> str | None:
-    return layer.answer(of_pointwise)
+    return layer.answer(of_pointwise) if x.ndim == 4 else "it is for a batch of maps"
 
 
 def of_pointwise(layer: PointwiseConv2d) -> str | None:
@@ -107,12 +116,9 @@ def whole_training(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | N
 
 
 def of_whole(layer: MaxViTBlock, of_mbconv: Callable[[Any], str | None]) -> str | None:
-    attention: Any = layer.block_attention
-    return (
-        other_block(layer)
-        or of_mbconv(layer.mbconv)
-        or other_heads(attention.attention, attention.norm1.normalized_shape[0])
-    )
+    halves: Any = layer.block_attention, layer.grid_attention
+    heads = (other_heads(half.attention, half.attention.out.in_features) for half in halves)
+    return other_block(layer) or of_mbconv(layer.mbconv) or first_of(heads)
 
 
 def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
@@ -157,7 +163,12 @@ def of_narrow(layer: MBConv) -> str | None:
 
 def of_branch(layer: MBConv, compiles: bool = False) -> str | None:
     expand = layer._modules["expand"]
-    reason = other_1x1("expand", expand, with_bias=False) or of_lean_narrow(layer) or other_strides(layer)
+    reason = (
+        rewritten(layer)
+        or other_1x1("expand", expand, with_bias=False)
+        or of_lean_narrow(layer)
+        or other_strides(layer)
+    )
     if reason is None and layer.depthwise.bias is not None:
         reason = "its kernel is for a depthwise convolution without a bias"
     if reason is None and compiles and (group_of(layer.norm1) or group_of(layer.norm2)) is not None:

@@ -19,7 +19,7 @@ from .pointwise import pointwise
 def infer(layer: MaxViTBlock, x: Tensor, size: tuple[int, int]) -> Tensor:
     """`MaxViTBlock.forward` without gradients."""
     mbconv: Any = layer.mbconv
-    n = x if mbconv.deployed else mbconv.pre_norm(x)
+    n = x if isinstance(mbconv.pre_norm, nn.Identity) else mbconv.pre_norm(x)
     added = narrow.infer(mbconv, pointwise(mbconv.expand, n))
 
     def attend(half: Any, y: Tensor) -> Tensor:

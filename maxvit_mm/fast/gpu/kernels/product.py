@@ -19,13 +19,23 @@ from .statistics import numbers
 EXACT = tl.constexpr("tf32x3")  # products of what is in fp32, as exact as it is
 
 
+@triton.jit
+def pivots(n, c, tokens, channels, TOKENS: tl.constexpr):
+    """Of channels, near their means: those of the first tokens, as one alone may be far from the others."""
+    token = tl.arange(0, TOKENS)[:, None]
+    there = (token < tokens) & (c < channels)[None, :]
+    first = tl.load(n + token * channels + c[None, :], mask=there, other=0.0).to(tl.float32)
+    return tl.sum(first, 0) / tl.minimum(tokens, TOKENS)
+
+
 @triton.jit(do_not_specialize=("tokens", "share"))
 def scatter(
     n, sums, tokens, share, channels, PRECISION: tl.constexpr, TOKENS: tl.constexpr, TILE: tl.constexpr
 ):  # fmt: skip
-    """A tile of a share's sums of distances from the first token: of their products, and of themselves.
+    """A tile of a share's sums of distances from a pivot: of their products, and of themselves.
 
-    sums: [shares, channels + 1, channels] in fp32, of themselves in the last row.
+    sums: [shares, channels + 2, channels] in fp32: in the last rows of distances as they are multiplied, and
+        as they are.
     """
     tiles = tl.cdiv(channels, TILE)
     tile = tl.program_id(0) % (tiles * tiles)
@@ -33,12 +43,13 @@ def scatter(
     row = tile // tiles * TILE + tl.arange(0, TILE)
     column = tile % tiles * TILE + tl.arange(0, TILE)
     known = column < channels
-    pivot_of_rows = numbers(n, row, row < channels)
-    pivot = numbers(n, column, known)
+    pivot_of_rows = pivots(n, row, tokens, channels, TOKENS)
+    pivot = pivots(n, column, tokens, channels, TOKENS)
     start = number.to(tl.int64) * share
     stop = tl.minimum(start + share, tokens)
     products = tl.zeros((TILE, TILE), tl.float32)
     total = tl.zeros((TOKENS, TILE), tl.float32)
+    exact = tl.zeros((TOKENS, TILE), tl.float32)
     for first in range(start, stop, TOKENS):
         token = (first + tl.arange(0, TOKENS).to(tl.int64))[:, None]
         there = (token < stop) & (row < channels)[None, :]
@@ -47,20 +58,23 @@ def scatter(
         there = (token < stop) & known[None, :]
         b = tl.load(n + token * channels + column[None, :], mask=there, other=0.0).to(tl.float32)
         b = tl.where(there, b - pivot[None, :], 0.0)
-        total += b
-        a = tl.trans(a.to(n.dtype.element_ty))
-        products = tl.dot(a, b.to(n.dtype.element_ty), products, input_precision=PRECISION)
-    sums += number.to(tl.int64) * (channels + 1) * channels
+        exact += b
+        b = b.to(n.dtype.element_ty)
+        total += b.to(tl.float32)
+        products = tl.dot(tl.trans(a.to(n.dtype.element_ty)), b, products, input_precision=PRECISION)
+    sums += number.to(tl.int64) * (channels + 2) * channels
     there = (row < channels)[:, None] & known[None, :]
     tl.store(sums + row[:, None] * channels + column[None, :], products, mask=there)
     if tile // tiles == 0:
-        tl.store(sums + channels * channels + column, tl.sum(total, 0), mask=known)
+        at = sums + channels * channels + column
+        tl.store(at, tl.sum(total, 0), mask=known)
+        tl.store(at + channels, tl.sum(exact, 0), mask=known)
 
 
 @triton.jit(do_not_specialize=("values",))
 def statistics(
     sums, n, weight, by_scatter, mean, found, values, channels, outputs,
-    ROWS: tl.constexpr, TILE: tl.constexpr,
+    TOKENS: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
     """From the sums of `scatter`, of all shares, to partial statistics of some channels of `z`.
 
@@ -77,7 +91,8 @@ def statistics(
     for first in range(0, channels, TILE):
         column = first + tl.arange(0, TILE)
         distance = numbers(sums + channels * channels, column, column < channels) / values
-        mean_of_n = numbers(n, column, column < channels) + distance
+        mean_of_n = numbers(sums + (channels + 1) * channels, column, column < channels) / values
+        mean_of_n += pivots(n, column, values, channels, TOKENS)
         part = tl.zeros((ROWS, TILE), tl.float32)
         for start in range(0, channels, TILE):
             row = start + tl.arange(0, TILE)
@@ -101,19 +116,22 @@ def statistics(
     tl.store(found + 2 * outputs + output, tl.maximum(squares, 0.0), mask=known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("values",))
 def back(
-    weight, scale, per_z, per_one, scaled, through, constant, channels, outputs,
+    weight, scale, per_z, per_one, of_bias, mean, scaled, through, constants, values, channels, outputs,
     OF_BATCH: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
-    """What the gradient of `n` is computed by: `g @ scaled + n @ through + constant`.
+    """What the gradient of `n` is computed by: `g @ scaled + n @ through + constants.sum(0)`.
 
-    With `g` the gradient of what the norm returned, that of `z` is `scale * g + per_z * z + per_one`.
+    With `g` the gradient of what the norm returned, that of `z` is `scale * g + per_z * z + per_one`. Its
+    means are to cancel: what is lost where `scaled` and `through` are rounded is made good in the constants.
 
     Args:
+        of_bias: [outputs], the sums of `g` over all tokens, of which there are `values`, in fp32.
+        mean: [channels], of `n`.
         scaled: [outputs, channels], the weight by `scale`.
-        through: [channels, channels], `weight.T @ diag(per_z) @ weight`, and constant: [channels],
-            `per_one @ weight`; neither is written unless the statistics are `OF_BATCH`.
+        through: [channels, channels], `weight.T @ diag(per_z) @ weight`, and constants: [tiles, channels] in
+            fp32, `per_one @ weight`; neither is written unless the statistics are `OF_BATCH`.
     """
     tiles = tl.cdiv(channels, TILE)
     row = tl.program_id(0) // tiles * TILE + tl.arange(0, TILE)
@@ -127,20 +145,48 @@ def back(
         at = output[:, None] * channels
         w = tl.load(weight + at + column[None, :], mask=there, other=0.0).to(tl.float32)
         if tl.program_id(0) < tiles:
-            by_scale = w * numbers(scale, output, output < outputs)[:, None]
-            tl.store(scaled + at + column[None, :], by_scale.to(scaled.dtype.element_ty), mask=there)
+            exact = w * numbers(scale, output, output < outputs)[:, None]
+            rounded = exact.to(scaled.dtype.element_ty)
+            tl.store(scaled + at + column[None, :], rounded, mask=there)
+            if OF_BATCH:
+                lost = exact - rounded.to(tl.float32)
+                total += lost * (numbers(of_bias, output, output < outputs) / values)[:, None]
+                total += w * numbers(per_one, output, output < outputs)[:, None]
         if OF_BATCH:
-            total += w * numbers(per_one, output, output < outputs)[:, None]
             w *= numbers(per_z, output, output < outputs)[:, None]
             there = (output < outputs)[:, None] & (row < channels)[None, :]
             of_rows = tl.load(weight + at + row[None, :], mask=there, other=0.0).to(tl.float32)
             products = tl.dot(tl.trans(of_rows), w, products, input_precision=EXACT)
     if OF_BATCH:
         there = (row < channels)[:, None] & known[None, :]
-        at = row[:, None] * channels + column[None, :]
-        tl.store(through + at, products.to(through.dtype.element_ty), mask=there)
-        if tl.program_id(0) < tiles:
-            tl.store(constant + column, tl.sum(total, 0).to(constant.dtype.element_ty), mask=known)
+        rounded = products.to(through.dtype.element_ty)
+        tl.store(through + row[:, None] * channels + column[None, :], rounded, mask=there)
+        lost = (products - rounded.to(tl.float32)) * numbers(mean, row, row < channels)[:, None]
+        constants += tl.program_id(0) // tiles * channels
+        tl.store(constants + column, tl.sum(total, 0) + tl.sum(lost, 0), mask=known)
+
+
+@triton.jit(do_not_specialize=("tokens",))
+def of_n(
+    product, n, through, constant, out, tokens, channels,
+    PRECISION: tl.constexpr, TOKENS: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """`product + n @ through + constant`, of which the first is in fp32, rounded once. [tokens, channels]."""
+    tiles = tl.cdiv(channels, TILE)
+    column = tl.program_id(0) % tiles * TILE + tl.arange(0, TILE)
+    known = column < channels
+    token = ((tl.program_id(0) // tiles).to(tl.int64) * TOKENS + tl.arange(0, TOKENS))[:, None]
+    at = token * channels + column[None, :]
+    there = (token < tokens) & known[None, :]
+    total = tl.load(product + at, mask=there, other=0.0) + numbers(constant, column, known)[None, :]
+    for first in range(0, channels, TILE):
+        row = first + tl.arange(0, TILE)
+        within = (token < tokens) & (row < channels)[None, :]
+        a = tl.load(n + token * channels + row[None, :], mask=within, other=0.0)
+        within = (row < channels)[:, None] & known[None, :]
+        k = tl.load(through + row[:, None] * channels + column[None, :], mask=within, other=0.0)
+        total = tl.dot(a, k, total, input_precision=PRECISION)
+    tl.store(out + at, total.to(out.dtype.element_ty), mask=there)
 
 
 @triton.jit(do_not_specialize=("values",))
