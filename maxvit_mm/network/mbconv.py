@@ -64,15 +64,15 @@ class MBConv(Layer):
         super().__init__()
         middle = EXPANSION * outputs
         self.pre_norm = norm(inputs)
-        self.expand = PointwiseConv2d(inputs, middle, bias=False)
+        self.expand = PointwiseConv2d(inputs, middle, 1, bias=False)
         self.norm1 = norm(middle)
         self.depthwise = DepthwiseConv2d(middle, stride, bias=False, padding=convention.padding)
         self.norm2 = norm(middle)
         self.se = SqueezeExcitation(middle, outputs // SQUEEZE)
-        self.shrink = PointwiseConv2d(middle, outputs)
+        self.shrink = PointwiseConv2d(middle, outputs, 1)
         self.pool = average_pool(convention.shortcut_pool) if stride == 2 else nn.Identity()
         projects = inputs != outputs or (stride == 2 and convention.shortcut_conv == "stride 2")
-        self.shortcut = PointwiseConv2d(inputs, outputs) if projects else nn.Identity()
+        self.shortcut = PointwiseConv2d(inputs, outputs, 1) if projects else nn.Identity()
         self.act = nn.GELU(approximate=convention.gelu)
         self.drop_path = StochasticDepth(drop)
 

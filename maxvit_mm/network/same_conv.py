@@ -53,10 +53,10 @@ class DepthwiseConv2d(SameConv2d):
 
 
 class PointwiseConv2d(nn.Conv2d, Layer):
-    """A 1x1 convolution. [b, inputs, height, width] -> [b, outputs, height, width]."""
+    """A 1x1 convolution. [b, inputs, height, width] -> [b, outputs, height, width].
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True):
-        super().__init__(inputs, outputs, 1, bias=bias)
+    It is made as `nn.Conv2d` is: adapters make others of the class that they find.
+    """
 
     @has_fast_twin
     def forward(self, x: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def test_a_norm_that_was_put_in_since_the_block_was_deployed_is_not_left_out(by_
 
 
 def test_a_1x1_convolution_takes_maps_of_any_layout_and_leaves_what_is_no_batch(by_gpus_rows):
-    layer = randomise(PointwiseConv2d(8, 5)).to(by_gpus_rows)
+    layer = randomise(PointwiseConv2d(8, 5, 1)).to(by_gpus_rows)
     x = torch.randn(2, 8, 3, 4, device=by_gpus_rows)
     for each, runs in ((x, 1), (x.transpose(2, 3), 1), (x[0], 0)):
         found, counted = of_runs(lambda x=each: layer(x))

@@ -65,7 +65,7 @@ CASES = {
         (FFN(64, gelu), [(x.permute(0, 2, 3, 1),) for x in maps(64)]) for gelu in ("tanh", "none")
     ],
     "PointwiseConv2d.forward": lambda: [
-        (PointwiseConv2d(64, 24, bias), [(x,) for x in maps(64)]) for bias in (True, False)
+        (PointwiseConv2d(64, 24, 1, bias=bias), [(x,) for x in maps(64)]) for bias in (True, False)
     ],
     "DepthwiseConv2d.forward": lambda: [
         (DepthwiseConv2d(64, stride, bias, convention.padding), [(x,) for x in maps(64)])
