@@ -33,6 +33,23 @@ def cast_together(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]
     return casts
 
 
+def new_casts(casts: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    """Those that are not the weights themselves, else without numbers: an operator returns what is new."""
+    pairs = zip(casts, weights, strict=True)
+    return [cast.new_empty(0) if cast is as_is else cast for cast, as_is in pairs]
+
+
+def fake_casts(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """What `new_casts` returns for a map `x`, without numbers."""
+    return [x.new_empty(0 if each.dtype == x.dtype else each.shape) for each in weights]
+
+
+def as_multiplied(x: Tensor, weights: Sequence[Tensor], casts: Sequence[Tensor]) -> list[Tensor]:
+    """The weights in the precision of a map `x`, from what `new_casts` returned."""
+    pairs = zip(weights, casts, strict=True)
+    return [as_is if as_is.dtype == x.dtype else cast for as_is, cast in pairs]
+
+
 def in_precision(*operands: Tensor | None) -> list[Any]:
     """The operands of a product in the type that autocast, where it is on, would take it in."""
     device = next(operand.device.type for operand in operands if operand is not None)

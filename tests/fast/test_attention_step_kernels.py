@@ -25,7 +25,7 @@ def step(run, layer, x, size):
     return {"out": out.detach(), "x": leaf.grad, **{name: p.grad for name, p in layer.named_parameters()}}
 
 
-def assert_right(layer, x, size, expected_of=None):
+def assert_right(layer, x, size):
     found = step(attention_step.train, layer, x, size)
     exact = copy.deepcopy(layer).cpu().double()
     expected = step(PartitionAttention.forward.plain, exact, x.cpu().double(), size)

@@ -51,26 +51,15 @@ def run(
     qkv = torch.addmm(bias1, x.flatten(0, -2), cast1.t()).view(*x.shape[:-1], len(bias1))
     y, lse = attention.run(qkv, table, is_grid, size)
     out = torch.addmm(bias2, y.flatten(0, -2), cast2.t()).view(x.shape)
-    pairs = (cast1, weight1), (cast2, weight2)
-    kept1, kept2 = (x.new_empty(0) if cast is as_is else cast for cast, as_is in pairs)
+    kept1, kept2 = precision.new_casts((cast1, cast2), (weight1, weight2))
     return out, qkv, y, lse, kept1, kept2
 
 
-def fake(
-    x: Tensor,
-    weight1: Tensor,
-    bias1: Tensor,
-    weight2: Tensor,
-    bias2: Tensor,
-    table: Tensor,
-    is_grid: bool,
-    size: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def fake(x: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    weight1, bias1, weight2, _, table, is_grid, size = given
     qkv = x.new_empty(*x.shape[:-1], len(bias1))
-    y, lse = attention.fake(qkv, table, is_grid, size)
-    weights = weight1, weight2
-    kept1, kept2 = (x.new_empty(0 if each.dtype == x.dtype else each.shape) for each in weights)
-    return x.new_empty(x.shape), qkv, y, lse, kept1, kept2
+    kept = attention.fake(qkv, table, is_grid, size)
+    return x.new_empty(x.shape), qkv, *kept, *precision.fake_casts(x, (weight1, weight2))
 
 
 def run_back(
@@ -110,9 +99,8 @@ def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)  # what is kept has none, and zeros would be written for it
     x, weight1, _, weight2, _, table, ctx.is_grid, _ = inputs
     _, qkv, y, lse, *casts = output
-    weights = zip((weight1, weight2), casts, strict=True)
-    as_multiplied = (as_is if as_is.dtype == x.dtype else cast for as_is, cast in weights)
-    ctx.save_for_backward(x, qkv, y, lse, *as_multiplied, table)
+    weights = precision.as_multiplied(x, (weight1, weight2), casts)
+    ctx.save_for_backward(x, qkv, y, lse, *weights, table)
 
 
 def back(run: Callable[..., Any], ctx: Any, of_out: Tensor | None, *_: Any) -> tuple:

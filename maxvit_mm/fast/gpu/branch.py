@@ -33,7 +33,7 @@ def train(layer: MBConv, x: Tensor) -> Tensor:
     of_norms = [each for norm in norms for each in (norm.weight, norm.bias)]
     how = layer.depthwise.stride[0], *layer.depthwise.pad(n), layer.act.approximate == "tanh"
     with without_autocast(n):
-        expand, shrink = (each.weight.flatten(1) for each in (layer.expand, layer.shrink))
+        expand, shrink = (each.weight.flatten(1).contiguous() for each in (layer.expand, layer.shrink))
         given = n, expand, layer.depthwise.weight, shrink, layer.shrink.bias
         of_gate = tensors_of_gate(layer.se)
         if torch.compiler.is_compiling():

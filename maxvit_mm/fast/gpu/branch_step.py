@@ -34,6 +34,7 @@ def forward(
 
     Args:
         n: channels-last in memory.
+        expand: contiguous.
         counts: whether the running statistics take their share of those of the batch.
     """
     from .launch import excitation, product
@@ -41,7 +42,7 @@ def forward(
     from .norm import at_statistics
 
     how, tokens = launch.Geometry(*how), as_tokens(n)
-    expand, shrink, bias = precision.cast_together((expand.contiguous(), shrink, bias), n.dtype)
+    expand, shrink, bias = precision.cast_together((expand, shrink, bias), n.dtype)
     x = as_map(tokens @ expand.t(), n)
     of_x = product.statistics(tokens, expand) if norms[0].training else None
     numbers1, source1 = at_statistics(norms[0], x, of_x and of_x.found, counts)
@@ -136,9 +137,7 @@ def run(
     )
     how = stride, above, left, tanh
     out, kept, _ = forward(n, expand, taps.contiguous(), shrink, bias, norms, how, of_gate, False)
-    pairs = zip(kept, (expand, shrink), strict=False)
-    casts = (n.new_empty(0) if cast is as_is else cast for cast, as_is in pairs)
-    returned: Any = out, *casts, *kept[2:]
+    returned: Any = out, *precision.new_casts(kept[:2], (expand, shrink)), *kept[2:]
     return returned
 
 
@@ -158,7 +157,7 @@ def fake(
 ) -> tuple[Tensor, ...]:
     (b, inputs, height, width), c = n.shape, len(expand)
     down, across = -(-height // stride), -(-width // stride)
-    casts = (n.new_empty(0 if each.dtype == n.dtype else each.shape) for each in (expand, shrink))
+    casts = precision.fake_casts(n, (expand, shrink))
     out, x, z = (
         n.new_empty(b, *size, channels).permute(0, 3, 1, 2)
         for channels, *size in ((len(shrink), down, across), (c, height, width), (c, down, across))
@@ -171,8 +170,7 @@ def fake(
 def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)  # what is kept has none, and zeros would be written for it
     n, expand, taps, shrink, _, _, _, of_gate, *ctx.rest = inputs
-    casts = zip((expand, shrink), output[1:3], strict=True)
-    weights = (as_is if as_is.dtype == n.dtype else cast for as_is, cast in casts)
+    weights = precision.as_multiplied(n, (expand, shrink), output[1:3])
     ctx.save_for_backward(n, taps, *weights, *output[3:], *of_gate)
 
 

@@ -59,8 +59,7 @@ def run(
     z = torch.addmm(bias1, x.flatten(0, -2), cast1.t())
     hidden = aten.gelu(z, approximate=gelu)
     out = torch.addmm(bias2, hidden, cast2.t()).view(*x.shape[:-1], len(bias2))
-    pairs = (cast1, weight1), (cast2, weight2)
-    kept1, kept2 = (z.new_empty(0) if cast is as_is else cast for cast, as_is in pairs)
+    kept1, kept2 = precision.new_casts((cast1, cast2), (weight1, weight2))
     return out, z, kept1, kept2
 
 
@@ -68,8 +67,7 @@ def fake(
     x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor, gelu: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     z = x.new_empty(x.numel() // x.shape[-1], len(weight1))
-    weights = weight1, weight2
-    kept1, kept2 = (x.new_empty(0 if each.dtype == x.dtype else each.shape) for each in weights)
+    kept1, kept2 = precision.fake_casts(x, (weight1, weight2))
     return x.new_empty(*x.shape[:-1], len(weight2)), z, kept1, kept2
 
 
@@ -125,8 +123,7 @@ def keep(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)  # what is kept has none, and zeros would be written for it
     x, weight1, _, weight2, _, ctx.gelu = inputs
     _, z, *casts = output
-    weights = zip((weight1, weight2), casts, strict=True)
-    ctx.save_for_backward(x, z, *(as_is if as_is.dtype == x.dtype else cast for as_is, cast in weights))
+    ctx.save_for_backward(x, z, *precision.as_multiplied(x, (weight1, weight2), casts))
 
 
 def back(run: Callable[..., Any], ctx: Any, of_out: Tensor | None, *_: Any) -> tuple:

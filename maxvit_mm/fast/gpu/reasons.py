@@ -45,12 +45,7 @@ LEAST_CAPABILITY = 8, 0  # of GPUs that compute in bfloat16
 
 
 def attention(layer: PartitionAttention, x: Tensor, _: tuple[int, int]) -> str | None:
-    return (
-        not_computed(x)
-        or layer.answer(of_attention)
-        or other_heads(layer, x.shape[3])
-        or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return other_heads(layer, x.shape[3]) or by_kernels(layer, x, of_attention)
 
 
 def of_attention(layer: PartitionAttention) -> str | None:
@@ -80,39 +75,23 @@ def of_pointwise(layer: PointwiseConv2d) -> str | None:
 
 
 def narrow(layer: MBConv, x: Tensor) -> str | None:
-    return (
-        not_computed(x) or layer.answer(of_narrow) or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, of_narrow)
 
 
 def branch(layer: MBConv, x: Tensor) -> str | None:
-    return (
-        not_computed(x)
-        or layer.answer(of_branch, torch.compiler.is_compiling())
-        or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, of_branch, torch.compiler.is_compiling())
 
 
 def ffn(layer: FFN, x: Tensor) -> str | None:
-    return (
-        not_computed(x) or layer.answer(other_ffn) or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, other_ffn)
 
 
 def whole(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
-    return (
-        not_computed(x)
-        or layer.answer(of_whole, of_narrow)
-        or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, of_whole, of_narrow)
 
 
 def whole_training(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
-    return (
-        not_computed(x)
-        or layer.answer(of_whole, of_branch)
-        or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, of_whole, of_branch)
 
 
 def of_whole(layer: MaxViTBlock, of_mbconv: Callable[[Any], str | None]) -> str | None:
@@ -122,9 +101,7 @@ def of_whole(layer: MaxViTBlock, of_mbconv: Callable[[Any], str | None]) -> str 
 
 
 def block(layer: MaxViTBlock, x: Tensor, _: tuple[int, int]) -> str | None:
-    return (
-        not_computed(x) or layer.answer(of_block) or layer.answer(no_kernels, x.device.type, x.device.index)
-    )
+    return by_kernels(layer, x, of_block)
 
 
 def of_block(layer: MaxViTBlock) -> str | None:
@@ -140,6 +117,15 @@ def of_block(layer: MaxViTBlock) -> str | None:
         if reason is not None:
             return reason
     return None
+
+
+def by_kernels(layer: Layer, x: Tensor, question: Callable[..., str | None], *rest: Any) -> str | None:
+    """What keeps a layer from a map `x`: its precision, the answer to a question, or the device."""
+    return (
+        not_computed(x)
+        or layer.answer(question, *rest)
+        or layer.answer(no_kernels, x.device.type, x.device.index)
+    )
 
 
 def not_computed(x: Tensor) -> str | None:
